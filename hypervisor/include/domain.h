@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domains and their virtual CPUs: the part that knows no x86. The x86 part embeds these as its first
+ * member (x86/domain.h), so that going from one to the other costs nothing.
+ *
+ * Field letters: [I] immutable after creation, [a] atomic, [D] domctl lock, [E] event lock,
+ * [P] page_lock, [S] run queue lock, [v] the vCPU itself or while it is paused.
+ */
+#pragma once
+
+#include "abi.h"
+#include "lock.h"
+#include "sched.h"
+#include "timer.h"
+#include "types.h"
+
+#include <xen/vcpu.h>
+
+struct evtchn_domain;
+struct evtchn_vcpu;
+struct grant_table;
+struct guest_kind;
+
+struct vcpu {
+    struct domain *domain; /* [I] */
+    uint16_t id;           /* [I] */
+    uint16_t cpu;          /* [S] runs or last ran here */
+    bool initialised;      /* [D] has a context: may be brought up */
+    bool idle;             /* [I] */
+
+    /* vcpu_info: in shared_info, in a page the guest registered, or (vCPU 32 and up, before it
+     * registers) in dummy storage. Guest-writable: read once. */
+    struct vcpu_info *info; /* [v] */
+    struct page *info_page; /* [v] held with a writable type if registered, else NULL */
+
+    uint32_t pause_count;   /* [a] */
+    uint32_t pause_flags;   /* [a] VPF_* */
+
+    struct sched_vcpu sched;
+    struct vcpu_runstate_info runstate; /* [S] */
+    guest_ptr_t runstate_area;          /* [v] va 0: none */
+
+    struct timer singleshot, periodic, poll_timer;
+    uint64_t periodic_period; /* [v] ns, 0 = off */
+    guest_ptr_t time_area;    /* [v] secondary vcpu_time_info; va 0: none */
+
+    uint32_t poll_port;       /* [a] VPF_POLL: the port if only one, 0 = several */
+    struct evtchn_vcpu *evtchn; /* [I] */
+
+    uint64_t stat_hypercalls, stat_exceptions; /* [v] for debug keys */
+};
+
+/* Time: system time of the guest's clock = now_ns(). Kept by common/vtime.c. */
+
+struct domain {
+    uint16_t id;            /* [I] */
+    bool privileged;        /* [I] may control other domains */
+    bool hardware;          /* [I] domain 0: owns the machine's devices */
+    bool dying;             /* [D] being destroyed: no new references to anything of it */
+    bool shutting_down;     /* [D] a shutdown code was given; vCPUs are being stopped */
+    bool shut_down;         /* [D] all of them have stopped */
+    uint8_t shutdown_code;  /* [D] SHUTDOWN_* */
+    uint32_t refs;          /* [a] */
+    uint32_t pause_count;   /* [a] */
+    struct domain *next;    /* list of all, by id; [RANK_DOMLIST] for writers */
+
+    const struct guest_kind *kind; /* [I] PV, HVM/PVH */
+
+    uint16_t max_vcpus;     /* [I] after max_vcpus control call; vcpu[] has so many */
+    struct vcpu **vcpu;     /* [I] array; entries may be NULL until created */
+
+    struct spinlock domctl_lock; /* RANK_DOMCTL */
+
+    /* Memory */
+    struct spinlock page_lock;   /* RANK_PAGE_LIST */
+    uint32_t pages_head;         /* [P] first frame on the list, 0 = none */
+    uint64_t tot_pages;          /* [P] */
+    uint64_t max_pages;          /* [D] */
+    struct shared_info *shared;  /* [I] hypervisor mapping of the shared_info frame */
+    mfn_t shared_mfn;            /* [I] */
+
+    struct evtchn_domain *evtchn; /* [I] */
+    struct grant_table *grants;   /* [I] */
+    struct pirq_domain *pirqs;    /* [I] x86/irq/pirq.c; NULL: has none */
+
+    uint64_t vm_assist;      /* [v] VMASST_TYPE_* bits */
+    uint8_t handle[16];      /* [D] UUID */
+    int64_t time_offset_s;   /* [D] of its wall clock */
+    uint32_t wc_version;     /* vtime.c */
+    uint64_t runtime_ns;     /* [a] of vCPUs that are gone */
+};
+
+/* One kind of guest: what generic code asks of PV or HVM. */
+struct guest_kind {
+    const char *name;
+    /* From VCPUOP_initialise: a context for v, read from the current guest at ctx. */
+    int (*vcpu_initialise)(struct vcpu *v, guest_ptr_t ctx);
+};
+
+/* Special owners of frames: the hypervisor's M2P (DOMID_XEN) and device memory (DOMID_IO). */
+extern struct domain *dom_xen, *dom_io;
+extern struct domain *dom_hw; /* domain 0, NULL before it is made */
+
+/* Create a domain with no memory and no vCPUs; paused once. Error pointer-free: NULL and *rc. */
+struct domain *domain_create(uint16_t id, bool privileged, unsigned max_vcpus, int *rc);
+/* Look up with a reference, or NULL. domain_put() it. */
+struct domain *domain_get(uint16_t id) __must_check;
+/* As domain_get() with DOMID_SELF meaning v's own. */
+struct domain *domain_get_self(struct vcpu *v, uint16_t id) __must_check;
+void domain_ref(struct domain *d);
+void domain_put(struct domain *d);
+/* Create vCPU id (down, uninitialised). NULL: no memory. */
+struct vcpu *vcpu_create(struct domain *d, unsigned id);
+/* The domain asked to stop, or crashed: stop its vCPUs, tell domain 0. Domain 0 itself: the machine
+ * is switched off or restarted. Any context but interrupts. */
+void domain_shutdown(struct domain *d, unsigned code);
+/* All domains, by ascending id; for debug keys and lists. NULL at the end; takes and drops references. */
+struct domain *domain_next(struct domain *after);
+
+/* Machine-specific allocation (x86/domain.c): the embedding structures, zeroed. */
+struct domain *arch_domain_alloc(void);
+void arch_domain_free(struct domain *d);
+struct vcpu *arch_vcpu_alloc(struct domain *d, unsigned id);
+void arch_vcpu_free(struct vcpu *v);
+/* Domain 0 shut down: power off, restart, or wait for a person. */
+__noreturn void machine_shutdown(unsigned code);
+
+/* vcpu_info of v for writing by the hypervisor; always valid memory. */
+static inline struct vcpu_info *vcpu_info(const struct vcpu *v)
+{
+    return v->info;
+}
+
+static inline struct vcpu *domain_vcpu(const struct domain *d, uint64_t id)
+{
+    if (id >= d->max_vcpus)
+        return NULL;
+    return d->vcpu[index_nospec(id, d->max_vcpus)];
+}
