@@ -48,7 +48,7 @@ unsigned e820_sanitise(struct boot_region *map, unsigned nr, unsigned max);
 struct domain *dom0_create(void);
 
 /* Kernel payload (x86/boot/unpack.c): if `image` is a bzImage, unpack its payload into frames of the
- * allocator; if it is an ELF, return it as it is. 0 and *out/*out_size (hypervisor virtual, contiguous;
+ * allocator; if it is an ELF, return it as it is. 0 with *out filled (hypervisor virtual, contiguous;
  * `*owned` frames to free, order), or -error after a log line that says why. Link-time libraries: lzma, z,
  * lz4, zstd; boot only. */
 struct unpacked {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Domains and their virtual CPUs: the part that knows no x86. The x86 part embeds these as its first
- * member (x86/domain.h), so that going from one to the other costs nothing.
+ * member (x86/guest.h), so that going from one to the other costs nothing.
  *
  * Field letters: [I] immutable after creation, [a] atomic, [D] domctl lock, [E] event lock,
  * [P] page_lock, [S] run queue lock, [v] the vCPU itself or while it is paused.
