@@ -13,3 +13,8 @@
 #include <xen/xen.h>
 
 #include <xen/errno.h>
+
+/* Internal only, never returned to a guest: the ABI header keeps its number to the hypervisor. */
+#ifndef XEN_ERESTART
+#define XEN_ERESTART 85
+#endif

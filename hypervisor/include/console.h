@@ -30,7 +30,8 @@ void key_pressed(char key);     /* any context */
 /* A device that can carry the console. */
 struct console_dev {
     const char *name;
-    void (*putc)(char c);            /* waits for room; any context */
+    /* n bytes; \n moves to the start of the next line. Polls for room; console lock held. */
+    void (*write)(const char *s, size_t n);
     int (*getc)(void);               /* -1: none */
     bool (*irq_on)(void);            /* true: receive interrupts raise SOFTIRQ_CONSOLE */
 };

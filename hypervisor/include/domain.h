@@ -32,6 +32,7 @@ struct vcpu {
      * registers) in dummy storage. Guest-writable: read once. */
     struct vcpu_info *info; /* [v] */
     struct page *info_page; /* [v] held with a writable type if registered, else NULL */
+    struct vcpu_info *info_dummy; /* [I] the dummy storage, vCPU 32 and up; else NULL */
 
     uint32_t pause_count;   /* [a] */
     uint32_t pause_flags;   /* [a] VPF_* */
@@ -43,6 +44,10 @@ struct vcpu {
     struct timer singleshot, periodic, poll_timer;
     uint64_t periodic_period; /* [v] ns, 0 = off */
     guest_ptr_t time_area;    /* [v] secondary vcpu_time_info; va 0: none */
+    struct {                  /* [v] what the guest's clock was last told; the version is ours alone */
+        uint64_t stamp_tsc, stamp_ns;
+        uint32_t mul, version;
+    } pvclock;
 
     uint32_t poll_port;       /* [a] VPF_POLL: the port if only one, 0 = several */
     struct evtchn_vcpu *evtchn; /* [I] */
@@ -62,7 +67,7 @@ struct domain {
     uint8_t shutdown_code;  /* [D] SHUTDOWN_* */
     uint32_t refs;          /* [a] */
     uint32_t pause_count;   /* [a] */
-    struct domain *next;    /* list of all, by id; [RANK_DOMLIST] for writers */
+    struct domain *next;    /* list of all, by id; changes and walks under domain.c's lock */
 
     const struct guest_kind *kind; /* [I] PV, HVM/PVH */
 
@@ -74,7 +79,8 @@ struct domain {
     /* Memory */
     struct spinlock page_lock;   /* RANK_PAGE_LIST */
     uint32_t pages_head;         /* [P] first frame on the list, 0 = none */
-    uint64_t tot_pages;          /* [P] */
+    uint64_t tot_pages;          /* [P] on the list */
+    uint64_t owned_pages;        /* [a] with this owner, on the list or not: the domain is not freed before 0 */
     uint64_t max_pages;          /* [D] */
     struct shared_info *shared;  /* [I] hypervisor mapping of the shared_info frame */
     mfn_t shared_mfn;            /* [I] */
@@ -88,6 +94,16 @@ struct domain {
     int64_t time_offset_s;   /* [D] of its wall clock */
     uint32_t wc_version;     /* vtime.c */
     uint64_t runtime_ns;     /* [a] of vCPUs that are gone */
+
+    uint32_t nr_polling;     /* [a] vCPUs in SCHEDOP_poll */
+    uint8_t shutdown_latch;  /* [D] SCHEDOP_shutdown_code + 1, 0 = none */
+    uint32_t crash_dumped;   /* [a] registers were printed already */
+    uint64_t suspend_frame;  /* [v] start_info frame given with SHUTDOWN_suspend */
+    struct timer shutdown_timer; /* asks whether all vCPUs have stopped, with no lock held */
+    struct spinlock watchdog_lock; /* RANK_TIME */
+    struct timer watchdog[2];
+    uint8_t watchdog_used;   /* bit per slot; watchdog_lock */
+    uint8_t kill_stage;      /* [D] how far domain_kill() has come */
 };
 
 /* One kind of guest: what generic code asks of PV or HVM. */
@@ -114,6 +130,15 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id);
 /* The domain asked to stop, or crashed: stop its vCPUs, tell domain 0. Domain 0 itself: the machine
  * is switched off or restarted. Any context but interrupts. */
 void domain_shutdown(struct domain *d, unsigned code);
+/* Look again whether a domain that is shutting down has stopped; any context, sched_switched() too. */
+void domain_shutdown_poke(struct domain *d);
+/* Let it run again after SHUTDOWN_suspend (control call resumedomain): shutdown state cleared. */
+void domain_resume(struct domain *d);
+/* Destroy: call until it returns 0; -XEN_ERESTART = call again after a rest. The caller holds a reference;
+ * memory goes with the last one. */
+int domain_kill(struct domain *d) __must_check;
+/* Special domains and debug key 'q'; boot CPU, after slab and sched_init(). */
+void domains_init(void);
 /* All domains, by ascending id; for debug keys and lists. NULL at the end; takes and drops references. */
 struct domain *domain_next(struct domain *after);
 
@@ -122,6 +147,10 @@ struct domain *arch_domain_alloc(void);
 void arch_domain_free(struct domain *d);
 struct vcpu *arch_vcpu_alloc(struct domain *d, unsigned id);
 void arch_vcpu_free(struct vcpu *v);
+/* Registers and stack of the vCPU of d that runs here, if one does. */
+void arch_domain_crash_dump(struct domain *d);
+/* Give back the frames, page tables and devices of a dying domain. -XEN_ERESTART: call again. */
+int arch_domain_relinquish(struct domain *d) __must_check;
 /* Domain 0 shut down: power off, restart, or wait for a person. */
 __noreturn void machine_shutdown(unsigned code);
 

@@ -23,6 +23,9 @@ void evtchn_domain_free(struct domain *d); /* last: no vCPU runs, all ports clos
 /* Hypercall: any vCPU. */
 long do_event_channel_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t a3, uint64_t a4,
                          uint64_t a5);
+/* The old form: one structure that begins with the command. */
+long do_event_channel_op_compat(struct vcpu *v, uint64_t arg, uint64_t a2, uint64_t a3, uint64_t a4,
+                                uint64_t a5);
 
 /* Deliver over a port of d that is bound to something a guest may send on. -XEN_EINVAL otherwise. */
 int evtchn_send(struct domain *d, uint32_t port);

@@ -18,6 +18,10 @@ void grant_domain_free(struct domain *d);
 long do_grant_table_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t count, uint64_t a4,
                        uint64_t a5);
 
+/* Frame `idx` of d's table (or of its version 2 status frames), growing the table as needed: for placing it in
+ * a guest (memory_op acquire_resource, add_to_physmap). -XEN_EINVAL: above the limit; -XEN_ENOMEM. */
+int grant_frame_get(struct domain *d, unsigned idx, bool status, mfn_t *out) __must_check;
+
 void grant_dump(struct domain *d);
 unsigned grant_check(struct domain *d);
 

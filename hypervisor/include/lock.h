@@ -18,6 +18,8 @@ enum lock_rank {
     RANK_GRANT = 30,    /* grant table of a domain (two: lower domid first) */
     RANK_P2M = 40,      /* memory operations of a domain */
     RANK_EVTCHN = 50,   /* event channels of a domain (two: lower domid first) */
+    RANK_EVTCHN_LINK = 51, /* who is connected to whom (one, global; binding and closing only) */
+    RANK_EVTCHN_PORT = 52, /* state of one port; the only lock of the send path above the queue's */
     RANK_EVTCHN_Q = 55, /* FIFO queue of a vCPU */
     RANK_PIRQ = 58,     /* guest side of physical interrupts */
     RANK_PAGE_LIST = 60, /* list of a domain's frames, its counts */
@@ -27,6 +29,7 @@ enum lock_rank {
     RANK_SCHED = 70,    /* run queue of a CPU (two: lower CPU first) */
     RANK_TIMER = 74,    /* timer heap of a CPU */
     RANK_MAP = 76,      /* hypervisor virtual mappings */
+    RANK_TLB = 78,      /* one remote flush at a time */
     RANK_IRQ = 80,      /* interrupt descriptors: interrupts off from here on */
     RANK_PCI = 84,      /* configuration space ports */
     RANK_IOAPIC = 86,

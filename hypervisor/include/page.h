@@ -37,10 +37,13 @@ _Static_assert(sizeof(struct page) == 40, "the frame table's share of memory: 1 
 #define PGC_COUNT_MASK (BIT(48) - 1)
 
 #define PGF_FREE 0x01  /* head of a free block */
-#define PGF_DIRTY 0x02 /* may hold a dead guest's data: scrub before another domain gets it */
+#define PGF_DIRTY 0x02 /* head of a free block in which not every frame is PGF_CLEAN */
+#define PGF_CLEAN 0x04 /* free frame known to be all zero; others may hold a dead guest's data */
 
 extern struct page *frame_table; /* indexed by mfn; only sections with RAM are backed */
 extern uint64_t frame_max;       /* first mfn above all RAM */
+/* frames.c defines both; the machine sets frame_table before the first frames_add(), which keeps
+ * frame_max. */
 
 /* True if m has a struct page (it may still be a hole inside a section: then its count is 0 and
  * owner NULL for ever, so get_page() fails). O(1), any context. */
@@ -73,10 +76,10 @@ void put_page(struct page *pg);
 
 /* Give RAM to the allocator at boot: frames [start, end), whose struct pages exist and are zero. */
 void frames_add(mfn_t start, mfn_t end);
-/* 2^order frames, aligned to their size and contiguous, zero count; INVALID_MFN if there are none.
- * They come as the hypervisor's (PGC_HYP | 1 on each, owner NULL). */
+/* 2^order frames, aligned to their size and contiguous; INVALID_MFN if there are none. They come as the
+ * hypervisor's (PGC_HYP | 1 on each, owner NULL), all zero unless FA_NOSCRUB. Prefers high addresses. */
 mfn_t frames_alloc(unsigned order, unsigned flags) __must_check;
-/* As above with all frames below 2^bits bytes. */
+/* As above with all frames below 2^bits bytes; below 24 bits there are never any. */
 mfn_t frames_alloc_below(unsigned order, unsigned flags, unsigned bits) __must_check;
 /* Give back frames from frames_alloc. */
 void frames_free(mfn_t m, unsigned order);
@@ -95,10 +98,13 @@ struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags
 void share_page(struct page *pg, struct domain *d);
 /* Undo share_page and free the frame once guests have dropped it; false: still referenced. */
 bool unshare_page(struct page *pg);
-/* Take pg off d's list, so that PGC_ALLOC can be dropped or the frame given to another domain.
+/* Take pg off d's list and clear PGC_ALLOC, whose reference is now the caller's: put_page() gives the frame
+ * up (it is freed with the last reference), domain_page_assign() gives it to another domain.
  * -XEN_EINVAL when it is not d's or its PGC_ALLOC has gone already. Lock: takes d->page_lock. */
 int domain_page_remove(struct domain *d, struct page *pg) __must_check;
-/* Put pg (count 0 or held) on d's list as its new owner. -XEN_E2BIG above max_pages. */
+/* Put pg on d's list as its new owner: a frame of frames_alloc(0), or one whose only reference the caller
+ * holds (after domain_page_remove). That reference becomes PGC_ALLOC's. -XEN_E2BIG above max_pages,
+ * -XEN_EINVAL when dying. */
 int domain_page_assign(struct domain *d, struct page *pg) __must_check;
 
 /* --- Small objects (common/slab.c): zeroed; NULL when out of memory. ------------------------------- */

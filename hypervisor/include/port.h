@@ -15,6 +15,9 @@ struct vcpu;
  * not fail; any context. The caller holds a reference to the frame. */
 void *map_frame(mfn_t m);
 void unmap_frame(const void *va);
+/* The frame behind an address inside a page that map_frame() gave and that is still mapped. The frames of one
+ * frames_alloc() are mapped one behind the other: map_frame() of the first serves for all (slab.c). */
+mfn_t map_frame_mfn(const void *va);
 
 /* Machine-to-physical table entry of a frame (what guests read at MACH2PHYS_VIRT_START). */
 void m2p_set(mfn_t m, uint64_t pfn);
@@ -40,10 +43,14 @@ unsigned cpu_self(void);            /* number of this CPU, dense from 0 */
 unsigned cpu_count(void);           /* CPUs online: numbers 0..cpu_count()-1 */
 uint64_t irq_save(void);            /* interrupts off; returns what irq_restore() wants */
 void irq_restore(uint64_t flags);
+#ifdef ZENDO_HOST
+void cpu_relax(void); /* lets another thread run: there may be fewer processors than threads */
+#else
 static inline void cpu_relax(void)
 {
     __builtin_ia32_pause();
 }
+#endif
 
 /* --- Soft interrupts: work done on the way back to a guest or in the idle loop, interrupts on --- */
 

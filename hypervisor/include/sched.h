@@ -16,6 +16,7 @@ struct domain;
 #define VPF_BLOCKED BIT(0) /* SCHEDOP_block, until an event is pending and unmasked */
 #define VPF_POLL BIT(1)    /* SCHEDOP_poll, until one of the ports is pending or time is up */
 #define VPF_DOWN BIT(2)    /* not brought up */
+#define VPF_SHUTDOWN BIT(3) /* its domain has shut down */
 
 /* Per-vCPU data of the mechanism and of whichever policy runs. */
 struct sched_vcpu {
@@ -23,28 +24,60 @@ struct sched_vcpu {
     bool queued;
     bool running;         /* a CPU is executing it, or its state is still loaded there */
     bool last_yield;
+    bool moving;          /* state still loaded on a CPU that affinity forbids: placed by sched_switched() */
+    bool woken;           /* this enqueue ends a block or poll (policy: boost) */
+    bool boost;           /* policy: runs, or waits, ahead of the others */
     uint64_t started;     /* ns: when it last got the CPU */
-    uint64_t slice_end;
+    uint64_t slice_left;  /* policy: ns of its turn not yet used */
     uint64_t affinity[MAX_CPUS / 64]; /* hard affinity */
+    void *policy;         /* for policies that need more; made by vcpu_init */
 };
 
-/* The policy. All called with the run queue lock of `cpu` held (the queue the vCPU belongs to). */
+/*
+ * The policy. All but place(), vcpu_init and vcpu_destroy are called with the run queue lock of `cpu` held
+ * (the queue the vCPU belongs to). The running vCPU is not on the queue. Optional members may be NULL.
+ */
 struct sched_ops {
     const char *name;
     int id; /* XEN_SCHEDULER_* of the ABI */
+    void (*cpu_init)(unsigned cpu);
+    int (*vcpu_init)(struct vcpu *v);      /* optional: v->sched.policy */
+    void (*vcpu_destroy)(struct vcpu *v);  /* optional */
+    /* v became runnable (sched.woken: by an event) or came from another CPU. */
     void (*enqueue)(unsigned cpu, struct vcpu *v, uint64_t now);
+    /* v has run here since sched.started and is still runnable: put it where it belongs. */
+    void (*requeue)(unsigned cpu, struct vcpu *v, uint64_t now);
     void (*dequeue)(unsigned cpu, struct vcpu *v);
-    /* The vCPU to run next on cpu (prev is already back in the queue if runnable), or NULL = idle;
-     * *until = when to be asked again at the latest, 0 = never. */
+    /* v stops running and is not runnable: account for its time since sched.started. */
+    void (*charge)(unsigned cpu, struct vcpu *v, uint64_t now);
+    /* The vCPU to run next on cpu, taken off the queue, or NULL = idle; *until = when to be asked again at
+     * the latest, 0 = never. */
     struct vcpu *(*pick)(unsigned cpu, uint64_t now, uint64_t *until);
-    /* Where a waking vCPU should run. No lock held. */
+    /* Should v, just put on the queue, run now in place of curr? */
+    bool (*preempts)(unsigned cpu, const struct vcpu *v, const struct vcpu *curr, uint64_t now);
+    /* A vCPU of this queue for the idle CPU `thief`, still queued, or NULL: sched_may_move(v, thief). */
+    struct vcpu *(*steal)(unsigned cpu, unsigned thief);
+    /* Where a waking vCPU should run. Takes no lock; sched_idle_cpu() and sched_queue_length() help. */
     unsigned (*place)(struct vcpu *v);
+    void (*dump)(unsigned cpu); /* debug key: the queue */
 };
+extern const struct sched_ops sched_rr_ops;
+const struct sched_ops *sched_policy(void); /* the one in use */
+
+/* For policies. Hints that may be old by the time they are used. */
+bool sched_cpu_is_idle(unsigned cpu);
+unsigned sched_idle_cpu(const struct vcpu *v); /* an idle CPU that v may use, or MAX_CPUS */
+unsigned sched_queue_length(unsigned cpu);
+bool sched_allowed_on(const struct vcpu *v, unsigned cpu); /* affinity */
+bool sched_may_move(const struct vcpu *v, unsigned cpu); /* affinity, and its state is in memory */
 
 void sched_init(void);                  /* boot CPU, before the first domain */
 void sched_cpu_init(unsigned cpu, struct vcpu *idle);
 int sched_vcpu_init(struct vcpu *v, unsigned cpu);  /* VPF_DOWN set, not queued */
 void sched_vcpu_destroy(struct vcpu *v);
+/* Set the hard affinity (intersected with the CPUs online: -XEN_EINVAL if nothing is left) and move v if
+ * need be. */
+int vcpu_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64]) __must_check;
 
 /* Is v allowed to run now? */
 bool vcpu_runnable(const struct vcpu *v);
@@ -64,6 +97,9 @@ void domain_unpause(struct domain *d);
 
 /* An event became pending on v and its mask is open: leave a block or poll, or interrupt it. */
 void vcpu_notify_event(struct vcpu *v);
+/* A port of d became pending (masked or not): end the SCHEDOP_polls that wait for it. Any context but
+ * interrupts; cheap when nobody polls (domain.nr_polling). */
+void vcpu_poll_wake(struct domain *d, uint32_t port);
 
 /* SCHEDOP_block with the ABI's race rule: unmask events, block unless one is pending. */
 void vcpu_block(struct vcpu *v);
@@ -72,11 +108,16 @@ void vcpu_yield(struct vcpu *v);
 /* Time v has spent in each RUNSTATE_*, up to now. */
 struct vcpu_runstate_info;
 void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out);
+/* Copy v's runstate to the area it registered, in the current address space: by the machine after it has
+ * loaded v and before v runs. */
+void runstate_area_update(struct vcpu *v);
 /* Change of state with accounting; called by the mechanism only. */
 void vcpu_runstate_change(struct vcpu *v, int state, uint64_t now);
 
 /* Hypercalls (hypercalls.def). */
 long do_sched_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t a3, uint64_t a4, uint64_t a5);
+long do_sched_op_compat(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t a3, uint64_t a4,
+                        uint64_t a5);
 long do_vcpu_op(struct vcpu *v, uint64_t cmd, uint64_t vcpuid, uint64_t arg, uint64_t a4,
                 uint64_t a5);
 long do_set_timer_op(struct vcpu *v, uint64_t timeout, uint64_t a2, uint64_t a3, uint64_t a4,
@@ -84,7 +125,14 @@ long do_set_timer_op(struct vcpu *v, uint64_t timeout, uint64_t a2, uint64_t a3,
 
 /* From the machine (x86): run `next` on this CPU instead of `prev`; called by the SCHED softirq with
  * interrupts on and no lock held; may not return (the hypervisor stack of a CPU is not a vCPU's). Calls
- * sched_switched(prev) once prev's state is in memory and prev may run elsewhere. */
+ * sched_switched(prev) once prev's state is in memory and prev may run elsewhere: on each switch, also to
+ * the idle vCPU (vcpu_sleep_sync() waits for it). */
 void context_switch(struct vcpu *prev, struct vcpu *next);
 void sched_switched(struct vcpu *prev);
 struct vcpu *current_vcpu(void); /* what this CPU runs; the idle vCPU when none */
+
+/* Faults in run queues and states of all vCPUs, each printed. */
+unsigned sched_check(void);
+/* From the machine (x86): an NMI for v; its answer to VCPUOP_get_physid. */
+void arch_vcpu_send_nmi(struct vcpu *v);
+uint64_t arch_cpu_physid(unsigned cpu); /* APIC id | ACPI id << 32 */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Software timers: per CPU, a heap ordered by deadline; callbacks run in SOFTIRQ_TIMER with
- * interrupts on and no lock held. common/timer.c.
+ * interrupts on and no lock held. The heap's links are in the timers, so that arming one never needs
+ * memory and never fails. common/timer.c.
  */
 #pragma once
 
@@ -12,7 +13,9 @@ struct timer {
     uint64_t deadline; /* ns of system time; 0 when not set */
     void (*fn)(void *data);
     void *data;
-    uint32_t heap_slot; /* index in the heap of `cpu`, 0 when not in it */
+    /* Links of the heap of `cpu`, private to timer.c: first child, next sibling, and previous
+     * sibling or (for a first child) the parent. */
+    struct timer *child, *next, *prev;
     uint16_t cpu;
 };
 
@@ -30,3 +33,9 @@ void timer_migrate(struct timer *t, unsigned cpu);
 void timer_cpu_init(unsigned cpu);
 /* Checks all heaps; number of faults, each printed. */
 unsigned timers_check(void);
+/* Boot CPU, before the first timer_cpu_init(): registers SOFTIRQ_TIMER and debug key 'a'. */
+void timers_init(void);
+static inline bool timer_is_set(const struct timer *t)
+{
+    return READ_ONCE(t->deadline) != 0;
+}

@@ -30,3 +30,9 @@ void vtime_set_wallclock(uint64_t sec, uint32_t nsec, uint64_t at_system_ns);
 
 int vtime_vcpu_init(struct vcpu *v); /* timers, pvclock version */
 void vtime_vcpu_destroy(struct vcpu *v);
+
+/* VCPUOP timers, on v itself or on another vCPU of its domain. 0 or -XEN_EINVAL/-XEN_ETIME. */
+int vtime_set_singleshot(struct vcpu *v, uint64_t deadline, bool future);
+void vtime_stop_singleshot(struct vcpu *v);
+int vtime_set_periodic(struct vcpu *v, uint64_t period);
+void vtime_stop_periodic(struct vcpu *v);

@@ -53,8 +53,9 @@ $(B)/gen/symbols.o: $(B)/zendo.pass1 scripts/symbols.sh
 $(B)/zendo.syms: $(HV_OBJ) $(B)/gen/symbols.o $(LD_SCRIPT)
 	$(HV_LINK) -o $@ $(HV_OBJ) $(B)/gen/symbols.o $(HV_LIBS)
 
-$(B)/zendo.elf: $(B)/zendo.syms
-	objcopy -S -O elf32-i386 $< $@
+# The 32-bit container: one segment at the image's load address, and .bss.
+$(B)/zendo.elf: $(B)/zendo.syms scripts/wrap32.sh
+	scripts/wrap32.sh $< $@
 
 $(B)/zendo.gz: $(B)/zendo.elf
 	gzip -9nc $< > $@

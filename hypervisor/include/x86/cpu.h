@@ -21,10 +21,12 @@ struct cpu_info {
     uint32_t cpu;
     uint32_t softirq_pending; /* [a] bits of enum softirq */
     uint64_t guest_cr3;   /* cr3 that is loaded */
-    uint64_t scratch[4];  /* entry code */
-    uint64_t irq_depth;
+    uint16_t *tss_iobase; /* in this CPU's TSS */
+    struct vcpu *loaded;  /* whose registers, segments and FPU state are in this CPU; NULL: nobody's */
     uint64_t pad;
 };
+/* The processor aligns the stack to 16 before it pushes: rsp0 = &regs.es must be so aligned. */
+_Static_assert((sizeof(struct cpu_info) - offsetof(regs_t, es)) % 16 == 0, "rsp0 alignment");
 
 static inline struct cpu_info *cpu_info(void)
 {

@@ -26,12 +26,13 @@ struct x86_vcpu {
     uint64_t kernel_ss;
     uint64_t syscall_rip;        /* [asm] callback syscall; 0: none */
     uint64_t syscall_mask;       /* [asm] 1: it masks events */
+    uint64_t iobase_kernel;      /* TSS_IOBASE_ON for the hardware domain, else OFF */
     uint64_t slow_flags;         /* [asm] anything that needs the C path on return to the guest: XVF_* */
 
     /* --- registers while another vCPU (or none) runs --- */
     regs_t regs;
     uint64_t fs_base, gs_base_kernel, gs_base_user;
-    bool loaded;                 /* its segment bases and FPU are in this CPU */
+    uint16_t loaded_on;          /* [a] CPU + 1 whose registers hold its state, 0: all in memory */
     void *fpu;                   /* XSAVE or FXSAVE area, 64-byte aligned */
     uint64_t xcr0;
 
@@ -44,7 +45,7 @@ struct x86_vcpu {
     uint32_t gdt_entries;
     uint64_t ldt_base;
     uint32_t ldt_entries;
-    uint64_t ldt_mapped;         /* bit per page of the LDT window now present */
+    mfn_t ldt_frames[16];        /* typed references held */
     uint64_t dr[8];
     uint64_t dr7_io;             /* emulated I/O breakpoints are not supported: kept 0 */
     uint8_t iopl;
@@ -73,6 +74,7 @@ struct x86_domain {
     uint64_t p2m_nr;                    /* initial pages, for start_info */
     struct e820entry *e820;
     unsigned nr_e820;
+    uint32_t pci_cf8;                   /* its latch of port 0xcf8 (pv/pci_ports.c) */
 };
 
 static inline struct x86_vcpu *to_x86(const struct vcpu *v)

@@ -48,6 +48,10 @@ void unmap_physical(void *va, size_t bytes);
 
 /* One PTE of the hypervisor's own tables, making intermediate tables as needed. false: no memory. */
 bool hyp_map(uint64_t va, mfn_t m, uint64_t flags);
+bool hyp_mapped(uint64_t va);
+uint64_t hyp_frame_of(uint64_t va); /* number of the frame behind a mapped address */
+/* The level-1 table that serves va, made if need be; NULL: no memory. */
+uint64_t *hyp_l1_of(uint64_t va);
 void hyp_unmap(uint64_t va); /* local invlpg only; see tlb_flush_all() */
 
 extern uint64_t idle_cr3;             /* the hypervisor alone */
@@ -59,8 +63,13 @@ void hyp_l4_install(uint64_t *l4);
 void tlb_flush_local(void);                 /* this CPU: all, global too; ticks the flush clock */
 void tlb_flush_cpus(const uint64_t mask[MAX_CPUS / 64]); /* those CPUs and wait */
 void tlb_flush_page_cpus(const uint64_t mask[MAX_CPUS / 64], uint64_t va);
-void tlb_flush_all(void);
+void tlb_flush_all(void);                   /* all CPUs, global pages too */
+void tlb_flush_guest_local(void);           /* this CPU, guest translations */
+void tlb_init(void);                        /* installs the interrupt vector */
 void write_guest_cr3(uint64_t cr3);         /* load it, tick the clock, note it in cpu_info */
 
 /* --- Boot order --- */
+void hyp_slots_init(void);      /* after mm_init_direct, before any guest table */
+void mm_free_init(void);        /* give back the image's .init */
+void mm_free_boot_range(paddr_t start, paddr_t bytes); /* a module that has been used */
 void mm_init_direct(void);      /* direct map of all RAM in the memory map, frame table, M2P; gives RAM to frames */

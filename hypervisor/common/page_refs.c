@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * References to frames, and domains' lists of frames (page.h has the states).
+ *
+ * get_page() and put_page() are lock-free. A frame is freed by whoever drops its last reference:
+ * then nobody can gain a new one (count 0 fails get_page), so owner and type may be changed without
+ * a lock. get_page() reads count before owner; allocation writes owner before count: what it finds
+ * belongs together, or the exchange fails, or (the frame was freed and handed to another in
+ * between, with the same count) the second look at owner sees it and the reference is dropped
+ * again.
+ *
+ * owned_pages of a domain counts every frame that names it as owner, also those that left its list
+ * but are still mapped somewhere: struct domain must stay until that is 0, or a stale frame would
+ * seem to belong to the next domain at the same address.
+ */
+#include "domain.h"
+#include "frames_private.h"
+#include "lib.h"
+#include "log.h"
+#include "pgt.h"
+#include "port.h"
+
+bool get_page(struct page *pg, const struct domain *d)
+{
+    uint64_t old = __atomic_load_n(&pg->count, __ATOMIC_ACQUIRE);
+
+    do {
+        if (!(old & PGC_COUNT_MASK) || READ_ONCE(pg->owner) != d || !d)
+            return false;
+        BUG_ON((old & PGC_COUNT_MASK) == PGC_COUNT_MASK);
+    } while (!__atomic_compare_exchange_n(&pg->count, &old, old + 1, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_ACQUIRE));
+    if (likely(READ_ONCE(pg->owner) == d))
+        return true;
+    put_page(pg);
+    return false;
+}
+
+struct page *get_page_of_mfn(mfn_t m, const struct domain *d)
+{
+    struct page *pg;
+
+    if (!mfn_valid(m))
+        return NULL;
+    pg = page_of(mfn(index_nospec(m.n, frame_max)));
+    return get_page(pg, d) ? pg : NULL;
+}
+
+void dup_page(struct page *pg)
+{
+    uint64_t old = __atomic_fetch_add(&pg->count, 1, __ATOMIC_RELAXED);
+
+    BUG_ON(!(old & PGC_COUNT_MASK) || (old & PGC_COUNT_MASK) == PGC_COUNT_MASK);
+}
+
+/* The last reference of a domain's frame has gone: nobody else can reach pg any more. */
+static void page_free(struct page *pg)
+{
+    struct domain *d = pg->owner;
+
+    BUG_ON(pg->type & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY | PGT_PINNED));
+    BUG_ON(!d);
+    pg->type = 0;
+    pg->pt_done = 0;
+    pg->owner = NULL;
+    __atomic_fetch_sub(&d->owned_pages, 1, __ATOMIC_RELEASE);
+    frames_give(mfn_of(pg), 0, tlb_stamp_now());
+}
+
+void put_page(struct page *pg)
+{
+    uint64_t old = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
+
+    BUG_ON(!(old & PGC_COUNT_MASK));
+    if (unlikely(old == 1))
+        page_free(pg);
+    else /* flags account for one reference each */
+        BUG_ON((old & PGC_COUNT_MASK) == 1);
+}
+
+/* --- Lists (page_lock held) --- */
+
+static void list_link(struct domain *d, struct page *pg)
+{
+    uint32_t n = (uint32_t)mfn_of(pg).n;
+
+    pg->prev = 0;
+    pg->next = d->pages_head;
+    if (pg->next)
+        frame_table[pg->next].prev = n;
+    d->pages_head = n;
+}
+
+static void list_unlink(struct domain *d, struct page *pg)
+{
+    if (pg->next)
+        frame_table[pg->next].prev = pg->prev;
+    if (pg->prev)
+        frame_table[pg->prev].next = pg->next;
+    else
+        d->pages_head = pg->next;
+    pg->next = pg->prev = 0;
+}
+
+/* Room for n more frames? Then they are counted already. */
+static int pages_reserve(struct domain *d, uint64_t n)
+{
+    int rc = 0;
+
+    spin_lock(&d->page_lock);
+    if (d->dying)
+        rc = -XEN_EINVAL;
+    else if (d->tot_pages > d->max_pages || n > d->max_pages - d->tot_pages)
+        rc = -XEN_E2BIG;
+    else
+        d->tot_pages += n;
+    spin_unlock(&d->page_lock);
+    return rc;
+}
+
+static void pages_unreserve(struct domain *d, uint64_t n)
+{
+    spin_lock(&d->page_lock);
+    d->tot_pages -= n;
+    spin_unlock(&d->page_lock);
+}
+
+/* pg is the caller's alone, and its number is in tot_pages. */
+static void page_enter(struct domain *d, struct page *pg)
+{
+    pg->type = 0;
+    pg->owner = d;
+    __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
+    list_link(d, pg);
+    __atomic_store_n(&pg->count, PGC_ALLOC | 1, __ATOMIC_RELEASE);
+}
+
+struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags, unsigned bits)
+{
+    uint64_t i, n = 1ULL << order;
+    mfn_t m;
+
+    if (order > MAX_ORDER || pages_reserve(d, n))
+        return NULL;
+    m = frames_take(order, flags, bits);
+    if (mfn_eq(m, INVALID_MFN)) {
+        pages_unreserve(d, n);
+        return NULL;
+    }
+    spin_lock(&d->page_lock);
+    for (i = n; i-- > 0;) /* so that the list begins with the lowest */
+        page_enter(d, page_of(mfn_add(m, i)));
+    spin_unlock(&d->page_lock);
+    return page_of(m);
+}
+
+int domain_page_remove(struct domain *d, struct page *pg)
+{
+    int rc = -XEN_EINVAL;
+
+    spin_lock(&d->page_lock);
+    if (pg->owner == d && (READ_ONCE(pg->count) & PGC_ALLOC)) {
+        /* Only here is PGC_ALLOC cleared, under the lock; references may come and go meanwhile. */
+        __atomic_fetch_and(&pg->count, ~PGC_ALLOC, __ATOMIC_ACQ_REL);
+        list_unlink(d, pg);
+        d->tot_pages--;
+        rc = 0;
+    }
+    spin_unlock(&d->page_lock);
+    return rc;
+}
+
+int domain_page_assign(struct domain *d, struct page *pg)
+{
+    struct domain *old_owner = pg->owner;
+    uint64_t count = READ_ONCE(pg->count);
+    int rc;
+
+    BUG_ON(count != (PGC_HYP | 1) && count != 1 && count != 0);
+    BUG_ON(pg->type & PGT_COUNT_MASK);
+    rc = pages_reserve(d, 1);
+    if (rc)
+        return rc;
+    /* From 1 to 0: get_page() by the old owner fails from now on. Somebody may have been quicker.
+     */
+    if (!__atomic_compare_exchange_n(&pg->count, &count, 0, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED)) {
+        pages_unreserve(d, 1);
+        return -XEN_EINVAL;
+    }
+    spin_lock(&d->page_lock);
+    page_enter(d, pg);
+    spin_unlock(&d->page_lock);
+    if (old_owner)
+        __atomic_fetch_sub(&old_owner->owned_pages, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* --- Frames of the hypervisor's that a guest may map --- */
+
+void share_page(struct page *pg, struct domain *d)
+{
+    BUG_ON(READ_ONCE(pg->count) != (PGC_HYP | 1) || pg->owner);
+    pg->type = 0;
+    __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&pg->owner, d, __ATOMIC_RELEASE);
+}
+
+bool unshare_page(struct page *pg)
+{
+    struct domain *d = pg->owner;
+    uint64_t old = PGC_HYP | 1;
+
+    BUG_ON(!d || !(READ_ONCE(pg->count) & PGC_HYP));
+    if (!__atomic_compare_exchange_n(&pg->count, &old, 0, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return false;
+    page_free(pg);
+    return true;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PV guest's exceptions: emulate what PV promises to emulate, hand the rest to the guest's own trap table.
+ * Runs with interrupts on; regs is the guest's frame.
+ */
+#include "lib.h"
+#include "log.h"
+#include "port.h"
+#include "x86/cpu.h"
+#include "x86/layout.h"
+#include "x86/mm.h"
+#include "x86/pv.h"
+
+#define PF_PRESENT 1
+#define PF_WRITE 2
+#define PF_USER 4
+#define PF_RESERVED 8
+
+static void page_fault(struct x86_vcpu *xv, regs_t *regs, uint64_t addr)
+{
+    struct vcpu *v = &xv->v;
+    uint32_t error = regs->error_code;
+
+    if (error & PF_RESERVED) {
+        domain_crash(v->domain, "reserved bit set in a page table that was checked (address %lx)", addr);
+        return;
+    }
+    /* A write to a present page by the kernel: perhaps to one of its page tables. */
+    if ((error & (PF_PRESENT | PF_WRITE)) == (PF_PRESENT | PF_WRITE) && xv->kernel_mode &&
+        (addr < HYP_VIRT_START || addr >= HYP_VIRT_END) && pv_emulate_pt_write(v, regs, addr))
+        return;
+    pv_inject_page_fault(v, addr, error);
+}
+
+/* int n through a gate the processor would not let the guest use. The vector is taken from the instruction:
+ * the emulator in Debian 12 misreports it in the error code. */
+static bool software_interrupt(struct x86_vcpu *xv, regs_t *regs)
+{
+    uint8_t op[2];
+    struct trap_info *ti;
+
+    if (copy_from_guest(op, guest_ptr(regs->rip), 2) || op[0] != 0xcd)
+        return false;
+    ti = &xv->trap[op[1]];
+    if (!ti->address || TI_GET_DPL(ti) < (xv->kernel_mode ? 1 : 3))
+        return false;
+    regs->rip += 2;
+    pv_inject_software(&xv->v, op[1]);
+    return true;
+}
+
+static void general_protection(struct x86_vcpu *xv, regs_t *regs)
+{
+    if ((regs->error_code & 3) == 2) { /* refers to the IDT */
+        uint8_t op[2];
+
+        if (software_interrupt(xv, regs))
+            return;
+        /* give the guest the error code the manual promises */
+        if (!copy_from_guest(op, guest_ptr(regs->rip), 2) && op[0] == 0xcd)
+            regs->error_code = (uint32_t)op[1] * 8 + 2;
+    } else if (regs->error_code == 0 && pv_emulate_privileged(&xv->v, regs)) {
+        return;
+    }
+    pv_inject_exception(&xv->v, 13, regs->error_code);
+}
+
+static void debug_trap(struct x86_vcpu *xv)
+{
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    __asm__ volatile("mov %0, %%dr6" ::"r"(0xffff0ff0UL));
+    xv->dr[6] = dr6 | (xv->dr[6] & 0xf);
+    pv_inject_exception(&xv->v, 1, 0);
+}
+
+static void no_coprocessor(struct x86_vcpu *xv)
+{
+    /* TS is only ever set because the guest asked for it; the trap clears it, as the ABI says. */
+    __asm__ volatile("clts");
+    if (xv->cr0 & CR0_TS) {
+        xv->cr0 &= ~CR0_TS;
+        pv_inject_exception(&xv->v, 7, 0);
+    }
+}
+
+void pv_trap(struct x86_vcpu *xv, regs_t *regs)
+{
+    unsigned vector = regs->entry_vector;
+
+    switch (vector) {
+    case 14:
+        /* cr2 was saved by the entry code before interrupts came on */
+        page_fault(xv, regs, xv->cr2);
+        break;
+    case 13:
+        general_protection(xv, regs);
+        break;
+    case 6:
+        if (!pv_emulate_forced_cpuid(&xv->v, regs))
+            pv_inject_exception(&xv->v, 6, 0);
+        break;
+    case 7:
+        no_coprocessor(xv);
+        break;
+    case 1:
+        debug_trap(xv);
+        break;
+    case 3:
+    case 4:
+        pv_inject_software(&xv->v, vector);
+        break;
+    default:
+        pv_inject_exception(&xv->v, vector, regs->error_code);
+    }
+}

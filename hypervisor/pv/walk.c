@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Walking the page tables that the current vCPU runs on. The tables cannot be freed while we look: its root
+ * is held, and every present entry of a valid table holds what it points to; another vCPU may drop an entry
+ * meanwhile, so the last step takes real references and checks again.
+ */
+#include "domain.h"
+#include "lib.h"
+#include "pgt.h"
+#include "pgt_update.h"
+#include "port.h"
+#include "x86/cpu.h"
+#include "x86/guest.h"
+#include "x86/mm.h"
+#include "x86/pv.h"
+
+static uint64_t entry_at(uint64_t table_pa, unsigned i)
+{
+    return READ_ONCE(((const uint64_t *)direct_map(table_pa))[i]);
+}
+
+/* Physical address of the level-1 table, 0 if there is none. */
+static uint64_t l1_table(uint64_t va)
+{
+    uint64_t e = cpu_info()->guest_cr3;
+
+    for (int shift = 39; shift > 12; shift -= 9) {
+        e = entry_at(e & PTE_ADDR_MASK, (va >> shift) & 511);
+        if ((e & (PTE_P | PTE_PSE)) != PTE_P || !mfn_valid(mfn_of_paddr(e & PTE_ADDR_MASK)))
+            return 0;
+    }
+    return e & PTE_ADDR_MASK;
+}
+
+static bool guest_va(uint64_t va)
+{
+    return (va < HYP_VIRT_START && va < BIT(47)) || va >= HYP_VIRT_END;
+}
+
+struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
+{
+    uint64_t l1, e;
+
+    if (!guest_va(va))
+        return NULL;
+    l1 = l1_table(va);
+    if (!l1)
+        return NULL;
+    e = entry_at(l1, L1_INDEX(va));
+    if (!(e & PTE_P))
+        return NULL;
+    *pte = e;
+    return get_page_of_mfn(mfn_of_paddr(e & PTE_ADDR_MASK), v->domain);
+}
+
+struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
+{
+    uint64_t l1;
+    struct page *pg;
+
+    if (!guest_va(va))
+        return NULL;
+    l1 = l1_table(va);
+    if (!l1)
+        return NULL;
+    pg = get_page_of_mfn(mfn_of_paddr(l1), v->domain);
+    if (!pg)
+        return NULL;
+    if (pgt_hold_table(pg)) {
+        put_page(pg);
+        return NULL;
+    }
+    if ((pg->type & PGT_TYPE_MASK) != PGT_L1) {
+        pgt_release_table(v, pg);
+        put_page(pg);
+        return NULL;
+    }
+    *index = L1_INDEX(va);
+    return pg;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The boot CPU from head.S to domain 0's first instruction, in order. docs/tour/boot.md walks through it.
+ */
+#include "acpi.h"
+#include "boot.h"
+#include "cmdline.h"
+#include "console.h"
+#include "domain.h"
+#include "irq.h"
+#include "lib.h"
+#include "log.h"
+#include "panic.h"
+#include "port.h"
+#include "sched.h"
+#include "timer.h"
+#include "version_info.h"
+#include "x86/ap.h"
+#include "x86/boot.h"
+#include "x86/context.h"
+#include "x86/cpu.h"
+#include "x86/guest.h"
+#include "x86/mm.h"
+#include "x86/pci.h"
+#include "x86/physdev.h"
+#include "x86/power.h"
+#include "x86/smp.h"
+#include "x86/softirq.h"
+#include "x86/time.h"
+#include "x86/traps.h"
+
+static struct domain idle_domain = {.id = DOMID_IDLE};
+
+/* This CPU's idle vCPU becomes what it runs. */
+static void idle_vcpu_make(void)
+{
+    unsigned cpu = cpu_self();
+    struct vcpu *v = arch_vcpu_alloc(&idle_domain, cpu);
+
+    if (!v)
+        panic("no memory for the idle vCPU of cpu %u", cpu);
+    v->domain = &idle_domain;
+    v->id = (uint16_t)cpu;
+    v->idle = true;
+    cpu_info()->current = v;
+    sched_cpu_init(cpu, v);
+}
+
+bool idle_work(void)
+{
+    bool more;
+
+    if (!opt.bootscrub)
+        return false;
+    irq_enable();
+    more = frames_scrub_some();
+    irq_disable();
+    return more;
+}
+
+__noreturn void cpu_idle_enter(unsigned cpu)
+{
+    idle_vcpu_make();
+    cpu_idle_run();
+}
+
+static void memory_init(void)
+{
+    mm_init_direct();
+    hyp_slots_init();
+    if (!cpu_prepare(0))
+        panic("no memory for the boot CPU's tables");
+    cpu_setup(0);
+    softirq_cpu_init();
+}
+
+static void machine_init(void)
+{
+    platform_init();
+    acpi_init(boot.rsdp);
+    reboot_init();
+    lapic_init_boot();
+    irq_init();
+    tlb_init();
+    pci_init();
+    timers_init();
+    timer_cpu_init(0);
+    time_init_boot();
+}
+
+static void start_dom0(void)
+{
+    struct domain *d = dom0_create();
+
+    if (!d)
+        panic("domain 0 could not be made; the lines above say why");
+    if (iocaps_init_hardware(d))
+        panic("no memory for domain 0's I/O rights");
+    to_x86(d->vcpu[0])->iobase_kernel = TSS_IOBASE_ON;
+    console_end_boot();
+    mm_free_init();
+    log_info("domain 0 starts\n");
+    vcpu_wake(d->vcpu[0]);
+    domain_unpause(d);
+}
+
+/* The rest of boot on a stack of its own accord: .init may go while we run. */
+static void boot_late(void)
+{
+    irq_enable();
+    smp_start_all();
+    time_init_late();
+    if (opt.watchdog)
+        watchdog_init();
+    start_dom0();
+    cpu_idle_run();
+}
+
+void boot_main(uint32_t magic, uint32_t info)
+{
+    boot_parse(magic, info, (const char *)DIRECT_VIRT);
+    cmdline_parse(boot.cmdline);
+    version_set_cmdline(boot.cmdline);
+    console_init_early();
+    log_info("Zendo, Xen ABI 4.17 (%s), loaded by %s\n", ZENDO_CHANGESET, boot.loader);
+    log_info("command line: %s\n", boot.cmdline);
+    cpu_features_find();
+    memory_init();
+    machine_init();
+    keys_init();
+    sched_init();
+    domains_init();
+    idle_vcpu_make();
+    console_init_irq();
+    boot_late();
+}
