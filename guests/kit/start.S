@@ -147,7 +147,6 @@ kit_entry:
     .globl kit_iret_raw
 /* in: rdi = struct iret_context; goes there with the other registers as they are. Returns only if refused. */
 kit_iret_raw:
-    mov %rsp, %rdx
     sub $128, %rsp
     and $-16, %rsp
     mov %rdi, %rsi

@@ -16,64 +16,16 @@ struct row {
     uint8_t nr, ptr, flags;
     uint64_t arg[5];
 };
-#define R(n, p, f, ...)                                                                            \
-    {                                                                                              \
-#n, __HYPERVISOR_##n, p, f,                                                                \
-        {                                                                                          \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
-    }
-#define OP(n, op, p, f, ...)                                                                       \
-    {                                                                                              \
-#n "/" #op, __HYPERVISOR_##n, p, f,                                                        \
-        {                                                                                          \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
-    }
-#define MEM(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_memory_op, 1, f,                                                         \
-        {                                                                                          \
-            op                                                                                     \
-        }                                                                                          \
-    }
-#define GNT(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_grant_table_op, 1, f,                                                    \
-        {                                                                                          \
-            op, 0, 1                                                                               \
-        }                                                                                          \
-    }
-#define EVT(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_event_channel_op, 1, f,                                                  \
-        {                                                                                          \
-            op                                                                                     \
-        }                                                                                          \
-    }
-#define PHY(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_physdev_op, 1, f,                                                        \
-        {                                                                                          \
-            op                                                                                     \
-        }                                                                                          \
-    }
-#define VCP(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_vcpu_op, 2, f,                                                           \
-        {                                                                                          \
-            op, 0                                                                                  \
-        }                                                                                          \
-    }
-#define VER(op, f)                                                                                 \
-    {                                                                                              \
-#op, __HYPERVISOR_xen_version, 1, f,                                                       \
-        {                                                                                          \
-            op                                                                                     \
-        }                                                                                          \
-    }
-
 /* clang-format off: one row per call reads better */
+#define R(n, p, f, ...) { #n, __HYPERVISOR_##n, p, f, { __VA_ARGS__ } }
+#define OP(n, op, p, f, ...) { #n "/" #op, __HYPERVISOR_##n, p, f, { __VA_ARGS__ } }
+#define MEM(op, f) { #op, __HYPERVISOR_memory_op, 1, f, { op } }
+#define GNT(op, f) { #op, __HYPERVISOR_grant_table_op, 1, f, { op, 0, 1 } }
+#define EVT(op, f) { #op, __HYPERVISOR_event_channel_op, 1, f, { op } }
+#define PHY(op, f) { #op, __HYPERVISOR_physdev_op, 1, f, { op } }
+#define VCP(op, f) { #op, __HYPERVISOR_vcpu_op, 2, f, { op, 0 } }
+#define VER(op, f) { #op, __HYPERVISOR_xen_version, 1, f, { op } }
+
 static const struct row rows[] = {
     R(set_trap_table, 0, NULL_OK, 0),
     R(mmu_update, 0, 0, 0, 1, 0, DOMID_SELF),

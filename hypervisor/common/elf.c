@@ -90,8 +90,7 @@ static int ehdr_check(struct file *f)
     return 0;
 }
 
-/* --- Notes -------------------------------------------------------------------------------------
- */
+/* --- Notes -------- */
 
 static const struct {
     const char *name;
@@ -111,8 +110,7 @@ static const struct {
     {"dom0", XENFEAT_dom0},
 };
 
-/* One word of the feature list; a required one that we do not know is reported, and refused later.
- */
+/* One word of the feature list; a required one that we do not know is reported and refused. */
 static int feature_word(const char *what, const char *s, size_t n, struct elf_kernel *k)
 {
     bool required = n && *s == '!';
@@ -376,8 +374,7 @@ static int notes_find(const struct file *f, struct elf_kernel *k)
     return rc;
 }
 
-/* --- Segments ----------------------------------------------------------------------------------
- */
+/* --- Segments -------- */
 
 static int segment_add(const struct file *f, const struct phdr *ph, struct elf_kernel *k)
 {

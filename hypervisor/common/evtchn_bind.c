@@ -231,6 +231,7 @@ int evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
     struct vcpu *v = domain_vcpu(d, vcpu);
     struct evtchn *ch = evtchn_find(d, port);
     int rc = -XEN_EINVAL;
+    bool pirq;
 
     if (!v)
         return -XEN_ENOENT;
@@ -242,9 +243,9 @@ int evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
         WRITE_ONCE(ch->vcpu, v->id);
         rc = 0;
     }
+    pirq = ch->state == ECS_PIRQ;
     spin_unlock(&ch->lock);
-    /* The domain's lock keeps the binding as it is. */
-    if (!rc && ch->state == ECS_PIRQ)
+    if (!rc && pirq) /* and stays so under the domain's lock */
         pirq_guest_set_affinity(d, ch->peer, v);
     spin_unlock(&d->evtchn->lock);
     return rc;

@@ -57,7 +57,9 @@ static unsigned evtchn_check_port(struct domain *d, const struct evtchn *ch)
         CHECK(rch && rch->state == ECS_INTERDOMAIN && rch->remote == d && rch->peer == ch->port);
         break;
     case ECS_VIRQ:
-        cell = virq_is_global(ch->peer) ? d->evtchn->virq_port : d->vcpu[ch->vcpu]->evtchn->virq_port;
+        cell = d->evtchn->virq_port;
+        if (!virq_is_global(ch->peer))
+            cell = d->vcpu[ch->vcpu]->evtchn->virq_port;
         CHECK(cell[ch->peer] == ch->port);
         break;
     case ECS_PIRQ:

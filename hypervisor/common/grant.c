@@ -64,11 +64,12 @@ static int op_unmap(struct vcpu *v, union grant_args *a, struct unmap_batch *bat
 
 static int op_replace(struct vcpu *v, union grant_args *a, struct unmap_batch *batch)
 {
-    if (!a->replace.host_addr || !a->replace.new_addr)
-        a->replace.status = GNTST_bad_virt_addr;
-    else
-        a->replace.status = (int16_t)grant_unmap_one(v, a->replace.host_addr, 0, a->replace.new_addr,
-                                                     a->replace.handle, batch);
+    struct gnttab_unmap_and_replace *op = &a->replace;
+    int rc = GNTST_bad_virt_addr;
+
+    if (op->host_addr && op->new_addr)
+        rc = grant_unmap_one(v, op->host_addr, 0, op->new_addr, op->handle, batch);
+    op->status = (int16_t)rc;
     return 0;
 }
 

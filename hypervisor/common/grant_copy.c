@@ -77,8 +77,8 @@ static int end_open_ref(struct copy_end *e, struct vcpu *v, const struct gnttab_
     return e->page ? GNTST_okay : GNTST_bad_page;
 }
 
-static int end_open(struct copy_end *e, struct vcpu *v, const struct gnttab_copy_ptr *p, bool by_ref,
-                    unsigned len)
+static int end_open(struct copy_end *e, struct vcpu *v, const struct gnttab_copy_ptr *p,
+                    bool by_ref, unsigned len)
 {
     if (by_ref)
         return end_open_ref(e, v, p, len);
@@ -88,7 +88,7 @@ static int end_open(struct copy_end *e, struct vcpu *v, const struct gnttab_copy
 
 static int copy_decode(const struct gnttab_copy *op)
 {
-    if (op->source.offset + op->len > (int)FRAME_SIZE || op->dest.offset + op->len > (int)FRAME_SIZE)
+    if (MAX(op->source.offset, op->dest.offset) + op->len > (int)FRAME_SIZE)
         return GNTST_bad_copy_arg;
     if (!(op->flags & GNTCOPY_source_gref) && op->source.domid != DOMID_SELF)
         return GNTST_permission_denied;

@@ -63,7 +63,8 @@ unsigned sched_idle_cpu(const struct vcpu *v)
 
 unsigned sched_queue_length(unsigned cpu)
 {
-    return READ_ONCE(sched_waiting[cpu]);
+    /* A CPU that has just come online is nobody's choice until it schedules. */
+    return READ_ONCE(sched_cpus[cpu].ready) ? READ_ONCE(sched_waiting[cpu]) : UINT16_MAX;
 }
 
 bool sched_allowed_on(const struct vcpu *v, unsigned cpu)
@@ -436,7 +437,7 @@ void sched_cpu_init(unsigned cpu, struct vcpu *idle)
     timer_init(&s->slice, sched_slice_over, NULL, cpu);
     sched_waiting[cpu] = 0;
     ops->cpu_init(cpu);
-    s->ready = true;
+    __atomic_store_n(&s->ready, true, __ATOMIC_RELEASE);
     bit_set(sched_idle_map, cpu);
     softirq_raise(cpu, SOFTIRQ_SCHED);
 }
@@ -446,7 +447,7 @@ int sched_vcpu_init(struct vcpu *v, unsigned cpu)
     unsigned i;
 
     list_init(&v->sched.run);
-    v->cpu = (uint16_t)cpu;
+    v->cpu = (uint16_t)(sched_cpus[cpu].ready ? cpu : cpu_self());
     v->pause_flags = VPF_DOWN;
     for (i = 0; i < MAX_CPUS / 64; i++)
         v->sched.affinity[i] = ~0ULL;

@@ -29,6 +29,12 @@ int sched_off_state(const struct vcpu *v)
                                                                : RUNSTATE_offline;
 }
 
+void vcpu_up(struct vcpu *v)
+{
+    if (__atomic_fetch_and(&v->pause_flags, ~(uint32_t)VPF_DOWN, __ATOMIC_SEQ_CST) & VPF_DOWN)
+        vcpu_wake(v);
+}
+
 /* --- Pausing ------------------------------------------------------------------------------------ */
 
 void vcpu_sleep_nosync(struct vcpu *v)

@@ -39,8 +39,7 @@ static int vcpu_op_up(struct vcpu *t)
 {
     if (!t->initialised)
         return -XEN_EINVAL;
-    if (__atomic_fetch_and(&t->pause_flags, ~(uint32_t)VPF_DOWN, __ATOMIC_SEQ_CST) & VPF_DOWN)
-        vcpu_wake(t);
+    vcpu_up(t);
     return 0;
 }
 

@@ -30,7 +30,7 @@
 
 /* Take a typed reference; the caller holds a general one. Validates if need be. 0; -XEN_EINVAL (has another
  * type in use, or contents refused); -XEN_ERESTART (interrupted or busy: ask again, what was done is kept).
- * may_stop false: L1, SEG, WRITABLE only, never ERESTART for interruption. Interrupts on. */
+ * may_stop false (L1, SEG, WRITABLE; at boot any): never ERESTART for interruption. Interrupts on. */
 int pgt_get(struct page *pg, uint64_t type, bool may_stop) __must_check;
 /* Drop one. The last undoes the validation: 0, or -XEN_ERESTART: call pgt_drain() until it says 0. */
 int pgt_put(struct page *pg, bool may_stop);

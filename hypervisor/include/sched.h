@@ -83,6 +83,8 @@ int vcpu_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64]) __must
 bool vcpu_runnable(const struct vcpu *v);
 /* Reconsider v: it may have become runnable. Any context but interrupts. */
 void vcpu_wake(struct vcpu *v);
+/* Clear VPF_DOWN and wake: VCPUOP_up, and the first vCPU of a new domain. */
+void vcpu_up(struct vcpu *v);
 /* v may have become unrunnable; if it is running elsewhere that CPU is told. */
 void vcpu_sleep_nosync(struct vcpu *v);
 /* ... and wait until it has really left the CPU and its state is in struct vcpu. Not on v itself. */

@@ -22,8 +22,7 @@
 
 static struct dom0_build build;
 
-/* --- Layout ------------------------------------------------------------------------------------
- */
+/* --- Layout -------- */
 
 static bool range_is_guest(uint64_t start, uint64_t end)
 {
@@ -110,8 +109,7 @@ static int size_check(const struct dom0_build *b)
     return -XEN_ENOMEM;
 }
 
-/* --- Kernel, initrd and the rest of memory -----------------------------------------------------
- */
+/* --- Kernel, initrd and the rest of memory -------- */
 
 static void kernel_load(struct dom0_build *b)
 {
@@ -164,8 +162,7 @@ static int memory_fill(struct dom0_build *b)
     return rc;
 }
 
-/* --- start_info --------------------------------------------------------------------------------
- */
+/* --- start_info -------- */
 
 static uint32_t vga_info_fill(struct dom0_vga_console_info *vga)
 {
@@ -228,8 +225,7 @@ static void start_info_fill(struct dom0_build *b, struct start_info *si)
     si->console.dom0.info_off = si->console.dom0.info_size ? VGA_INFO_OFFSET : 0;
 }
 
-/* --- Domain and vCPUs --------------------------------------------------------------------------
- */
+/* --- Domain and vCPUs -------- */
 
 static unsigned vcpu_count(void)
 {

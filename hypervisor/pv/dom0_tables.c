@@ -105,11 +105,8 @@ int dom0_pin_tables(struct dom0_build *b)
     struct page *pg = page_of(b->l4);
 
     for (unsigned i = 0; i < 2; i++) {
-        int rc;
+        int rc = pgt_get_page(pg, b->d, PGT_L4, false); /* at boot nobody waits */
 
-        do
-            rc = pgt_get_page(pg, b->d, PGT_L4, true);
-        while (rc == -XEN_ERESTART);
         if (rc) {
             log_err("dom0: its first page tables were refused (%d): a bug of the builder\n", rc);
             return rc;

@@ -131,8 +131,7 @@ static int mem_init_hardware(struct io_caps *c)
     rc = mem_remove_bytes(c, acpi.lapic_base ? acpi.lapic_base : LAPIC_DEFAULT, FRAME_SIZE);
     for (unsigned i = 0; !rc && i < acpi.nr_ioapics; i++)
         rc = mem_remove_bytes(c, acpi.ioapic[i].base, FRAME_SIZE);
-    if (!rc && acpi.hpet_base)
-        rc = mem_remove_bytes(c, acpi.hpet_base, 1024);
+    /* The HPET is not ours (time comes from the PM timer): firmware code in domain 0 reads it. */
     for (unsigned i = 0; !rc && i < boot.nr_map; i++)
         if (boot.map[i].type == 1 && boot.map[i].size)
             rc = mem_remove_bytes(c, boot.map[i].start, boot.map[i].size);

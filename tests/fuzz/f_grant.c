@@ -47,16 +47,21 @@ static void op(unsigned dom, unsigned cmd, const uint8_t *b)
     memcpy(a.raw, b + 2, 6);
     switch (cmd) {
     case GNTTABOP_map_grant_ref:
-        a.map = (struct gnttab_map_grant_ref){.host_addr = b[2], .flags = b[3], .ref = b[4], .dom = b[5] % 4};
+        a.map = (struct gnttab_map_grant_ref){
+            .host_addr = b[2], .flags = b[3], .ref = b[4], .dom = b[5] % 4};
         break;
     case GNTTABOP_unmap_grant_ref:
-        a.unmap = (struct gnttab_unmap_grant_ref){.host_addr = b[2], .dev_bus_addr = (uint64_t)b[3] << 12, .handle = last_handle[b[4] % 4]};
+        a.unmap = (struct gnttab_unmap_grant_ref){.host_addr = b[2],
+                                                 .dev_bus_addr = (uint64_t)b[3] << 12,
+                                                 .handle = last_handle[b[4] % 4]};
         break;
     case GNTTABOP_unmap_and_replace:
-        a.replace = (struct gnttab_unmap_and_replace){.host_addr = b[2], .new_addr = b[3], .handle = last_handle[b[4] % 4]};
+        a.replace = (struct gnttab_unmap_and_replace){
+            .host_addr = b[2], .new_addr = b[3], .handle = last_handle[b[4] % 4]};
         break;
     case GNTTABOP_setup_table:
-        a.setup = (struct gnttab_setup_table){.dom = b[2] & 3 ? DOMID_SELF : b[3] % 4, .nr_frames = b[4] % 10};
+        a.setup = (struct gnttab_setup_table){.dom = b[2] & 3 ? DOMID_SELF : b[3] % 4,
+                                             .nr_frames = b[4] % 10};
         set_xen_guest_handle(a.setup.frame_list, frames);
         break;
     case GNTTABOP_get_status_frames:

@@ -34,11 +34,12 @@ struct domain *dom_hw;
 
 /* --- stubs ------------------------------------------------------------------------------------- */
 
+void domain_ref(struct domain *d);
 struct domain *domain_get(uint16_t id)
 {
     if (id >= NDOM || !env[id])
         return NULL;
-    env[id]->d.refs++;
+    domain_ref(&env[id]->d);
     return &env[id]->d;
 }
 struct domain *domain_get_self(struct vcpu *v, uint16_t id)
@@ -47,35 +48,35 @@ struct domain *domain_get_self(struct vcpu *v, uint16_t id)
 }
 void domain_ref(struct domain *d)
 {
-    d->refs++;
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
 }
 void domain_put(struct domain *d)
 {
-    d->refs--;
+    __atomic_fetch_sub(&d->refs, 1, __ATOMIC_RELAXED);
 }
 void vcpu_notify_event(struct vcpu *v)
 {
-    env_notified[v->domain->id][v->id]++;
+    __atomic_fetch_add(&env_notified[v->domain->id][v->id], 1, __ATOMIC_RELAXED);
 }
 static unsigned env_poll_wakes;
 void vcpu_poll_wake(struct domain *d, uint32_t port)
 {
-    env_poll_wakes++;
+    __atomic_fetch_add(&env_poll_wakes, 1, __ATOMIC_RELAXED);
 }
 int pirq_guest_bind(struct vcpu *v, unsigned pirq, unsigned flags)
 {
     if (!env_pirq_rc)
-        env_pirq_bound[v->domain->id]++;
+        __atomic_fetch_add(&env_pirq_bound[v->domain->id], 1, __ATOMIC_RELAXED);
     return env_pirq_rc;
 }
 void pirq_guest_unbind(struct domain *d, unsigned pirq)
 {
-    env_pirq_bound[d->id]--;
+    __atomic_fetch_sub(&env_pirq_bound[d->id], 1, __ATOMIC_RELAXED);
 }
 static unsigned env_affinity_calls;
 void pirq_guest_set_affinity(struct domain *d, unsigned pirq, struct vcpu *v)
 {
-    env_affinity_calls++;
+    __atomic_fetch_add(&env_affinity_calls, 1, __ATOMIC_RELAXED);
 }
 /* Frames are the domains' by number: frame % NDOM. */
 int pgt_get_page(struct page *pg, const struct domain *d, uint64_t type, bool may_stop)

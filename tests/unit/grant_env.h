@@ -28,14 +28,16 @@ static unsigned env_hyp_next, env_alloc_fail;
 static unsigned env_drops_unflushed; /* frames let go while a stale translation might be left */
 static uint32_t env_unmapped_at[ENV_FRAMES];
 static uint32_t env_flushed_at;
+static bool env_threads; /* several at once: the flush order is not watched */
 
 /* --- stubs ------------------------------------------------------------------------------------------ */
 
+void domain_ref(struct domain *d);
 struct domain *domain_get(uint16_t id)
 {
     if (id >= NDOM || !env[id] || env[id]->dying)
         return NULL;
-    env[id]->refs++;
+    domain_ref(env[id]);
     return env[id];
 }
 struct domain *domain_get_self(struct vcpu *v, uint16_t id)
@@ -44,18 +46,17 @@ struct domain *domain_get_self(struct vcpu *v, uint16_t id)
 }
 void domain_ref(struct domain *d)
 {
-    d->refs++;
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
 }
 void domain_put(struct domain *d)
 {
-    BUG_ON(!d->refs);
-    d->refs--;
+    BUG_ON(!__atomic_fetch_sub(&d->refs, 1, __ATOMIC_RELAXED));
 }
 bool get_page(struct page *pg, const struct domain *d)
 {
     if (pg->owner != d)
         return false;
-    pg->count++;
+    __atomic_fetch_add(&pg->count, 1, __ATOMIC_RELAXED);
     return true;
 }
 struct page *get_page_of_mfn(mfn_t m, const struct domain *d)
@@ -66,22 +67,20 @@ void put_page(struct page *pg)
 {
     uint64_t m = mfn_of(pg).n;
 
-    BUG_ON(!pg->count);
-    pg->count--;
-    if (env_unmapped_at[m] && env_unmapped_at[m] > env_flushed_at)
+    BUG_ON(!__atomic_fetch_sub(&pg->count, 1, __ATOMIC_RELAXED));
+    if (!env_threads && env_unmapped_at[m] && env_unmapped_at[m] > env_flushed_at)
         env_drops_unflushed++;
 }
 int pgt_get_page(struct page *pg, const struct domain *d, uint64_t type, bool may_stop)
 {
     if (mfn_of(pg).n == 5 || !get_page(pg, d)) /* frame 5 is a page table: not writable */
         return -XEN_EINVAL;
-    env_written[mfn_of(pg).n]++;
+    __atomic_fetch_add(&env_written[mfn_of(pg).n], 1, __ATOMIC_RELAXED);
     return 0;
 }
 int pgt_put_page(struct page *pg, bool may_stop)
 {
-    BUG_ON(!env_written[mfn_of(pg).n]);
-    env_written[mfn_of(pg).n]--;
+    BUG_ON(!__atomic_fetch_sub(&env_written[mfn_of(pg).n], 1, __ATOMIC_RELAXED));
     put_page(pg);
     return 0;
 }
@@ -127,8 +126,9 @@ int arch_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t m, unsigned flags
 
     if (host_addr >= SLOTS || *slot != m.n + 1)
         return GNTST_general_error;
-    *slot = 0;
-    page_of(m)->count--; /* the table's own; the handle's must outlast the flush */
+    if (__atomic_exchange_n(slot, 0, __ATOMIC_SEQ_CST) != m.n + 1)
+        abort(); /* two at one handle */
+    __atomic_fetch_sub(&page_of(m)->count, 1, __ATOMIC_RELAXED); /* the table's own; the handle's must outlast the flush */
     env_unmapped_at[m.n] = ++host_tlb_clock;
     return GNTST_okay;
 }
@@ -144,6 +144,7 @@ static void env_setup(void)
     memset(env_unmapped_at, 0, sizeof(env_unmapped_at));
     env_hyp_next = GUEST_FRAMES;
     env_drops_unflushed = env_alloc_fail = env_flushed_at = 0;
+    env_threads = false;
     for (unsigned i = 0; i < NDOM; i++) {
         env[i] = calloc(1, sizeof(struct domain));
         env_v[i] = calloc(1, sizeof(struct vcpu));

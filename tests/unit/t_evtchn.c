@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "evtchn_env.h"
 
@@ -702,6 +703,74 @@ static void t_model(void **state)
     }
 }
 
+/* --- threads as CPUs: lock order, lost peers, the FIFO books ------------------------------------------------- */
+
+#define THREAD_STEPS 20000
+
+static uint32_t thread_rnd(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return (*seed >> 8) % n;
+}
+
+/* One vCPU: any operation on any of the first ports; results do not matter, what must hold does. */
+static void *thread_run(void *arg)
+{
+    unsigned self = (unsigned)(uintptr_t)arg, dom = self % NDOM;
+    uint32_t seed = self + 1;
+
+    host_cpu = self;
+    for (unsigned i = 0; i < THREAD_STEPS; i++) {
+        uint32_t a[6] = {0};
+        unsigned cmd = thread_rnd(&seed, 12);
+
+        a[0] = 1 + thread_rnd(&seed, 24);
+        a[1] = thread_rnd(&seed, NVCPU);
+        if (cmd == EVTCHNOP_alloc_unbound)
+            a[0] = DOMID_SELF | thread_rnd(&seed, NDOM) << 16;
+        if (cmd == EVTCHNOP_bind_interdomain) {
+            a[0] = thread_rnd(&seed, NDOM);
+            a[1] = 1 + thread_rnd(&seed, 24);
+        }
+        if (cmd == EVTCHNOP_reset)
+            a[0] = i % 64 ? 99 : DOMID_SELF;
+        if (cmd == 11)
+            cmd = EVTCHNOP_set_priority;
+        if (env[dom]->d.evtchn->active > 20)
+            cmd = EVTCHNOP_close;
+        (void)do_event_channel_op(env[dom]->vp[0], cmd, (uintptr_t)a, 0, 0, 0);
+        (void)evtchn_send(&env[dom]->d, 1 + thread_rnd(&seed, 24));
+        virq_raise_domain(&env[dom]->d, thread_rnd(&seed, 2) ? VIRQ_CONSOLE : VIRQ_DOM_EXC);
+        evtchn_pirq_raise(&env[dom]->d, thread_rnd(&seed, 24));
+        if (dom && env[dom]->d.evtchn->fifo)
+            __atomic_fetch_and(word_of(dom, 1 + thread_rnd(&seed, 24)), (uint32_t)seed,
+                               __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+static void t_threads(void **state)
+{
+    pthread_t t[6];
+
+    host_cpus = 6;
+    fifo_on(1);
+    fifo_on(2);
+    for (unsigned dom = 0; dom < NDOM; dom++) { /* storage first: the PC's zalloc() counts without lock */
+        uint32_t p;
+
+        assert_int_equal(x_ipi(dom, 0, &p), 0);
+        assert_non_null(evtchn_pirq_cell(&env[dom]->d, 0, true));
+    }
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, thread_run, (void *)(uintptr_t)i), 0);
+    for (unsigned i = 0; i < 6; i++)
+        pthread_join(t[i], NULL);
+    assert_int_equal(env_check(), 0);
+    for (unsigned dom = 0; dom < NDOM; dom++)
+        assert_int_equal(env[dom]->d.refs, 1);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -711,6 +780,7 @@ int main(void)
         T(t_fifo_arguments),          T(t_fifo_order_and_priority),
         T(t_limits_and_reset),        T(t_fetch_once_and_compat),
         T(t_allocation_failures),     T(t_model),
+        T(t_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

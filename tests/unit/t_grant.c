@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "grant_env.h"
 
@@ -583,6 +584,82 @@ static void t_model(void **state)
     }
 }
 
+/* --- threads as CPUs ----------------------------------------------------------------------------------------- */
+
+static uint32_t shared_handle[NDOM][4]; /* both CPUs of a domain use them */
+
+static uint32_t thread_rnd(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return (*seed >> 8) % n;
+}
+
+/* Grant what is not in use (or not granted at all) by one exchange, as the ABI asks. */
+static void thread_grant(unsigned dom, uint32_t *seed)
+{
+    struct grant_entry_v1 *e = v1(dom, thread_rnd(seed, 4));
+    uint32_t *head = (uint32_t *)(void *)&e->flags, old = READ_ONCE(*head);
+
+    if (old & (GTF_reading | GTF_writing))
+        return;
+    WRITE_ONCE(e->frame, 3 * (2 + thread_rnd(seed, 8)) + dom);
+    __atomic_compare_exchange_n(head, &old, GTF_permit_access | thread_rnd(seed, NDOM) << 16, false,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void *thread_run(void *arg)
+{
+    unsigned self = (unsigned)(uintptr_t)arg, dom = self % NDOM;
+    uint32_t seed = self + 7;
+
+    host_cpu = self;
+    for (unsigned i = 0; i < 20000; i++) {
+        unsigned k = thread_rnd(&seed, 4), slot = 1 + k + 8 * (self / NDOM);
+        struct gnttab_map_grant_ref m = {.host_addr = slot,
+                                         .flags = GNTMAP_host_map | (i % 2 ? GNTMAP_readonly : 0),
+                                         .ref = thread_rnd(&seed, 4),
+                                         .dom = (domid_t)thread_rnd(&seed, NDOM)};
+        struct gnttab_unmap_grant_ref u = {.handle = READ_ONCE(shared_handle[dom][k])};
+        struct gnttab_copy c = {.flags = 3, .len = 4};
+
+        thread_grant(dom, &seed);
+        (void)do_grant_table_op(env_v[dom], GNTTABOP_map_grant_ref, (uintptr_t)&m, 1, 0, 0);
+        if (!m.status)
+            WRITE_ONCE(shared_handle[dom][k], m.handle);
+        u.host_addr = slot ^ (i % 16 ? 0 : 8); /* at times the other CPU's */
+        (void)do_grant_table_op(env_v[dom], GNTTABOP_unmap_grant_ref, (uintptr_t)&u, 1, 0, 0);
+        c.source.domid = c.dest.domid = m.dom;
+        c.source.u.ref = m.ref;
+        c.dest.u.ref = thread_rnd(&seed, 4);
+        c.dest.offset = (uint16_t)(8 * self);
+        (void)do_grant_table_op(env_v[dom], GNTTABOP_copy, (uintptr_t)&c, 1, 0, 0);
+    }
+    return NULL;
+}
+
+static void t_threads(void **state)
+{
+    pthread_t t[6];
+
+    env_threads = true;
+    host_cpus = 6;
+    for (unsigned d = 0; d < NDOM; d++) {
+        assert_int_equal(x_setup(d, DOMID_SELF, 1), 0);
+        env_alloc_fail = 0;
+        grant1(d, 1, (domid_t)d, 9 + d, GTF_permit_access); /* makes the first frame of handles */
+        assert_int_equal(x_map(d, d, 1, 20, GNTMAP_host_map, &shared_handle[d][0]), 0);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, thread_run, (void *)(uintptr_t)i), 0);
+    for (unsigned i = 0; i < 6; i++)
+        pthread_join(t[i], NULL);
+    for (unsigned d = 0; d < NDOM; d++)
+        env_kill(d);
+    for (unsigned d = 0; d < NDOM; d++)
+        for (unsigned r = 0; r < 4; r++)
+            assert_int_equal(v1(d, r)->flags & (GTF_reading | GTF_writing), 0);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -590,7 +667,7 @@ int main(void)
         T(t_tables),  T(t_map_v1),   T(t_map_refused),
         T(t_device_half), T(t_batches), T(t_copy),
         T(t_version2), T(t_sub_page_and_transitive), T(t_deaths),
-        T(t_failures_and_limits), T(t_model),
+        T(t_failures_and_limits), T(t_model), T(t_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

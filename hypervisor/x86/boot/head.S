@@ -47,12 +47,12 @@ start:
     mov %eax, %es
     mov %eax, %ss
     mov $PHYS(cpu0_stack) + STACK_SIZE - CPU_INFO_SIZE, %esp
+    push %ebx
     mov $0x80000000, %eax
     cpuid
     cmp $0x80000001, %eax
     jb no_long_mode
     mov $0x80000001, %eax
-    push %ebx
     cpuid
     pop %ebx
     test $(1 << 29), %edx

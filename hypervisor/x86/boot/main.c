@@ -31,6 +31,8 @@
 
 static struct domain idle_domain = {.id = DOMID_IDLE};
 
+static uint32_t cpus_scheduling; /* [a] CPUs that have an idle vCPU and can be given work */
+
 /* This CPU's idle vCPU becomes what it runs. */
 static void idle_vcpu_make(void)
 {
@@ -44,6 +46,7 @@ static void idle_vcpu_make(void)
     v->idle = true;
     cpu_info()->current = v;
     sched_cpu_init(cpu, v);
+    __atomic_fetch_add(&cpus_scheduling, 1, __ATOMIC_RELEASE);
 }
 
 bool idle_work(void)
@@ -100,7 +103,7 @@ static void start_dom0(void)
     console_end_boot();
     mm_free_init();
     log_info("domain 0 starts\n");
-    vcpu_wake(d->vcpu[0]);
+    vcpu_up(d->vcpu[0]);
     domain_unpause(d);
 }
 
@@ -109,6 +112,8 @@ static void boot_late(void)
 {
     irq_enable();
     smp_start_all();
+    while (__atomic_load_n(&cpus_scheduling, __ATOMIC_ACQUIRE) < cpu_count())
+        cpu_relax();
     time_init_late();
     if (opt.watchdog)
         watchdog_init();

@@ -159,8 +159,7 @@ static void module_add(uint32_t start, uint32_t end, uint64_t string, uint64_t m
         phys_string(m->cmdline, sizeof(m->cmdline), string, max);
 }
 
-/* --- Screen ------------------------------------------------------------------------------------
- */
+/* --- Screen -------- */
 
 static void video_from_framebuffer(const struct framebuffer *fb)
 {
@@ -214,8 +213,7 @@ static void video_from_vbe(const uint8_t *m)
     video_from_framebuffer(&fb);
 }
 
-/* The BIOS data area knows the text mode when the loader says nothing, and the cursor in any case.
- */
+/* The BIOS data area knows the text mode when the loader says nothing, and the cursor always. */
 static void video_from_bios(void)
 {
     uint8_t mode = 0, rows = 0, cursor[2] = {0};
@@ -239,8 +237,7 @@ static void video_from_bios(void)
     }
 }
 
-/* --- Multiboot 1 -------------------------------------------------------------------------------
- */
+/* --- Multiboot 1 -------- */
 
 static void mb1_memory(const struct mb1_info *mb)
 {
@@ -310,8 +307,7 @@ static void mb1_parse(uint32_t info)
     mb1_video(&mb);
 }
 
-/* --- Multiboot 2 -------------------------------------------------------------------------------
- */
+/* --- Multiboot 2 -------- */
 
 static void mb2_memory(uint64_t at, uint32_t size)
 {
@@ -406,8 +402,7 @@ static void mb2_parse(uint32_t info)
         boot.rsdp = rsdp_v1;
 }
 
-/* -----------------------------------------------------------------------------------------------
- */
+/* -------- */
 
 /* The loader's copy of the RSDP must outlive the loader's memory: its page is not RAM to us. */
 static unsigned keep_rsdp(unsigned n)

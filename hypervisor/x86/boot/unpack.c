@@ -40,8 +40,7 @@ static uint32_t le32(const uint8_t *p)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* --- One function for each format: fills out[0 .. k.unpacked), false: says in *why ---------------
- */
+/* --- One function for each format: fills out[0 .. k.unpacked), false: says in *why -------- */
 
 static bool unpack_gzip(const struct packed *k, uint8_t *out, const char **why)
 {
@@ -141,8 +140,7 @@ static bool is_elf(const uint8_t *p, size_t n)
     return n >= 4 && p[0] == 0x7f && p[1] == 'E' && p[2] == 'L' && p[3] == 'F';
 }
 
-/* --- Results -----------------------------------------------------------------------------------
- */
+/* --- Results -------- */
 
 static void *frames_address(mfn_t m)
 {
@@ -193,8 +191,7 @@ static int unpack_payload(const uint8_t *p, size_t n, struct unpacked *out)
     return -XEN_EINVAL;
 }
 
-/* Where the payload lies: Linux boot protocol, offsets into the first sector. NULL after a message.
- */
+/* Where the payload lies: Linux boot protocol, offsets into the first sector. NULL: after a message. */
 static const uint8_t *bzimage_payload(const uint8_t *p, size_t n, size_t *len)
 {
     uint32_t version = p[0x206] | (uint32_t)p[0x207] << 8;

@@ -57,6 +57,17 @@ static void heartbeat(void *data)
     timer_set(&me->timer, now_ns() + PERIOD_NS);
 }
 
+/* Whoever waits for a stuck CPU gets stuck too: the culprit has the fewest beats. */
+static unsigned first_to_stop(void)
+{
+    unsigned cpu, first = 0;
+
+    for (cpu = 1; cpu < cpu_count(); cpu++)
+        if (READ_ONCE(hearts[cpu].beats) < READ_ONCE(hearts[first].beats))
+            first = cpu;
+    return first;
+}
+
 bool watchdog_nmi(regs_t *regs)
 {
     struct heartbeat *me = &hearts[cpu_self()];
@@ -65,7 +76,8 @@ bool watchdog_nmi(regs_t *regs)
     if (!__atomic_exchange_n(&me->suspect, 0, __ATOMIC_ACQUIRE))
         return false;
     if (__atomic_load_n(&me->beats, __ATOMIC_RELAXED) == me->suspect_at)
-        panic("watchdog: CPU %u stuck at %#lx", cpu_self(), (unsigned long)regs->rip);
+        panic("watchdog: CPU %u stuck at %#lx (CPU %u stopped first)", cpu_self(),
+              (unsigned long)regs->rip, first_to_stop());
     return true; /* it came back while the NMI was under way */
 }
 

@@ -226,7 +226,7 @@ void time_init_boot(void)
 
 /* --- TSCs of other CPUs ------------------------------------------------------------------------------- */
 
-#define SYNC_ROUNDS 64
+#define SYNC_ROUNDS 16
 
 /* AP and boot CPU: the AP counts `ask` up, the boot CPU answers with its TSC. One AP at a time. */
 static struct {
