@@ -10,7 +10,7 @@ ABI_CFLAGS := -D__XEN_TOOLS__
 
 include scripts/mk/hypervisor.mk
 include scripts/mk/tests.mk
--include scripts/mk/run.mk
+include scripts/mk/run.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all help clean

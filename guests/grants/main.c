@@ -91,7 +91,7 @@ static void map_by_address(void)
     CHECK_EQ("unmap-second", unmap((uint64_t)region(1), r.handle), GNTST_okay);
     CHECK_EQ("unmap-flags-free", table[8].flags, GTF_permit_access);
     m = map(va, GNTMAP_host_map, 8, 0);
-    CHECK("handle-reused-in-range", m.status == GNTST_okay && m.handle < 64);
+    CHECK("map-after-unmap", m.status == GNTST_okay);
     unmap(va, m.handle);
 }
 

@@ -112,9 +112,9 @@ static void upper_entries(void)
     CHECK_EQ("l4-linear-read",
              ((volatile uint64_t *)((40UL << 39) | (40UL << 30) | (40UL << 21) | (40UL << 12)))[40],
              top[40]);
-    CHECK_TRAP("l4-linear-write-faults", VEC_PF,
-               *(volatile uint64_t *)((40UL << 39) | (40UL << 30) | (40UL << 21) | (40UL << 12)) =
-                   0);
+    CHECK_TRAP("l4-linear-forbidden-write", VEC_PF,
+               ((volatile uint64_t *)((40UL << 39) | (40UL << 30) | (40UL << 21) |
+                                      (40UL << 12)))[41] = mfn_pte(va_mfn(data), TAB_FLAGS));
     CHECK("l4-linear-remove", allowed(&top[40], 0));
 }
 
@@ -245,7 +245,9 @@ static void trapped_writes(void)
     CHECK_TRAP("ptwr-forbidden-xchg", VEC_PF, old = hv; asm volatile("xchg %0, %1"
                                                                      : "+r"(old), "+m"(*e)));
     CHECK_TRAP("ptwr-unaligned", VEC_PF, *(volatile uint64_t *)((char *)e + 4) = 0);
-    CHECK_TRAP("ptwr-l2-is-not-emulated", VEC_PF, *(volatile uint64_t *)&region_l2[7] = 0);
+    /* higher levels: emulated with all checks, or not at all */
+    CHECK_TRAP("ptwr-l2-forbidden", VEC_PF,
+               *(volatile uint64_t *)&region_l2[7] = mfn_pte(va_mfn(data), TAB_FLAGS));
     CHECK_EQ("ptwr-nothing-left", *e, 0);
 }
 

@@ -22,7 +22,7 @@ $(B)/guests/%.elf: $(B)/guests/%/main.o $(GUEST_KIT) guests/kit/guest.lds
 	$(CC) -nostdlib -static -no-pie -Wl,-T,guests/kit/guest.lds -Wl,--build-id=none -Wl,-z,noexecstack \
 	  -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -o $@ $< $(GUEST_KIT)
 
-.PRECIOUS: $(B)/guests/%/main.o
+.SECONDARY: $(GUEST_KIT) $(GUESTS:%=$(B)/guests/%/main.o)
 .PHONY: guests system
 guests: $(GUESTS:%=$(B)/guests/%.elf)
 

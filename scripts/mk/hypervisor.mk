@@ -28,7 +28,7 @@ $(B)/%.S.o: %.S $(B)/gen/offsets.h
 	$(CC) $(HV_AFLAGS) -c $< -o $@
 
 # Structure offsets for assembly, generated from C.
-$(B)/gen/offsets.h: hypervisor/x86/entry/offsets.c
+$(B)/gen/offsets.h: hypervisor/x86/entry/offsets.c $(wildcard hypervisor/include/*.h hypervisor/include/x86/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) -S $< -o $(@:.h=.s)
 	sed -n 's/^.*->\([A-Za-z0-9_]*\) [$$]*\(-\{0,1\}[0-9]*\) .*/#define \1 \2/p' $(@:.h=.s) > $@

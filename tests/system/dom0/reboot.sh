@@ -1,0 +1,3 @@
+# Boots twice: the harness sees two starts and ends QEMU.
+echo "zendo: rebooting"
+/scripts/bin/reboot

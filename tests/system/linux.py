@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Boots Debian's kernel as domain 0 in QEMU, in the configurations of the table below, and reports their checks.
+
+    linux.py [--hv IMAGE] [--jobs N] [--all | NAME ...] [--list] [-v]
+
+Without names it runs the quick ones (`make check`); --all runs every one (`make soak`). A name may have a * in it. The
+console of each is kept in build/system/NAME.log. The last line is "N passed, N failed", counting checks.
+"""
+import argparse
+import concurrent.futures
+import dataclasses
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+import time
+
+from machine import Machine, Trouble
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LOGS = os.path.join(ROOT, "build/system")
+LINE = re.compile(r"^(ok|not ok) ([A-Za-z0-9_.+/-]+)(?:: (.*))?$", re.M)
+
+
+@dataclasses.dataclass
+class Config:
+    name: str
+    script: str = "boot.sh"             # run in domain 0 (tests/system/dom0); "" for a shell
+    how: str = "script"                 # the function below that drives it: do_HOW
+    quick: bool = False
+    cpus: int = 1
+    dom0_cpus: int = 0                  # how many domain 0 should see, if not all
+    memory: int = 768
+    dom0_mem: str = "512M"
+    machine: str = "pc"
+    cpu: str = "max,-smap"              # docs/TESTING.md says why not smap
+    flavour: str = "amd64"
+    hv: str = ""                        # more words for the hypervisor
+    kernel: str = ""                    # and for the kernel
+    qemu: tuple = ()
+    iso: int = -1                       # GRUB's CD: number of the menu entry
+    disk: str = ""                      # what domain 0 calls the disk that is added
+    timeout: int = 120
+
+
+def disk_args(*device):
+    return ("-drive", "file=@DISK@,format=raw,if=none,id=d0", "-device") + device
+
+
+def net_args(model):
+    return ("-nic", "user,model=" + model)
+
+
+TABLE = [
+    Config("boot-1cpu", quick=True),
+    Config("boot-2cpu", quick=True, cpus=2),
+    Config("boot-4cpu", quick=True, cpus=4),
+    Config("shell", script="", how="shell", quick=True, cpus=2),
+    Config("reboot", script="reboot.sh", how="reboot", quick=True, cpus=2),
+    Config("grub-mb2", quick=True, cpus=2, iso=0),
+    Config("grub-mb1", quick=True, iso=1),
+    Config("q35-ahci", script="disk.sh", quick=True, machine="q35", disk="sda",
+           qemu=disk_args("ide-hd,drive=d0")),
+    Config("virtio-net", script="net.sh", quick=True, qemu=net_args("virtio-net-pci")),
+    Config("load-2cpu", script="load.sh", quick=True, cpus=2, kernel="zendo.rounds=15"),
+
+    Config("load-4cpu", script="load.sh", cpus=4, kernel="zendo.rounds=100", timeout=600),
+    Config("disk-virtio", script="disk.sh", disk="vda", qemu=disk_args("virtio-blk-pci,drive=d0")),
+    Config("disk-nvme", script="disk.sh", cpus=2, disk="nvme0n1", qemu=disk_args("nvme,drive=d0,serial=1")),
+    Config("disk-ide", script="disk.sh", disk="sda", qemu=disk_args("ide-hd,drive=d0,bus=ide.0")),
+    Config("net-e1000", script="net.sh", qemu=net_args("e1000")),
+    Config("net-e1000e-q35", script="net.sh", machine="q35", qemu=net_args("e1000e")),
+    Config("net-rtl8139", script="net.sh", qemu=net_args("rtl8139")),
+    Config("kernel-rt", flavour="rt-amd64", cpus=2),
+    Config("kernel-cloud", flavour="cloud-amd64", cpus=2),
+    Config("cpu-qemu64", cpu="qemu64", cpus=2),
+    Config("cpu-nehalem", cpu="Nehalem"),
+    Config("cpu-epyc", cpu="EPYC,-smap", cpus=2),
+    Config("cpu-skylake", cpu="Skylake-Server,-smap", cpus=2),
+    Config("cpu-no-xsave", cpu="max,-smap,-xsave"),
+    Config("memory-small", memory=448, dom0_mem="256M"),
+    Config("memory-all", memory=1024, dom0_mem=""),
+    Config("memory-6g", memory=6144, dom0_mem="5G", cpus=2),
+    Config("q35-4cpu", machine="q35", cpus=4),
+    Config("no-acpi-pm", hv="clocksource=hpet"),
+    Config("clock-pit", hv="clocksource=pit", qemu=("-no-hpet",)),
+    Config("maxcpus", cpus=4, hv="maxcpus=2", dom0_cpus=2),
+    Config("nosmp", cpus=2, hv="nosmp", dom0_cpus=1),
+    Config("one-vcpu", cpus=2, hv="dom0_max_vcpus=1", dom0_cpus=1),
+    Config("many-vcpus", cpus=2, hv="dom0_max_vcpus=4", dom0_cpus=4),
+    Config("pinned", cpus=2, hv="dom0_vcpus_pin"),
+    Config("watchdog", cpus=2, hv="watchdog"),
+    Config("debug-log", cpus=2, hv="loglvl=all guest_loglvl=all"),
+    Config("grub-mb2-4cpu", cpus=4, iso=0),
+    Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
+]
+
+
+class Result:
+    """What one configuration gave: checks (good, name, detail), and the console's last lines for those who ask why."""
+
+    def __init__(self, c):
+        self.config, self.checks, self.tail, self.seconds = c, [], [], 0.0
+
+    def add(self, good, name, detail=""):
+        self.checks.append((bool(good), name, detail))
+
+    def failed(self):
+        return sum(1 for good, _, _ in self.checks if not good)
+
+
+# --- the machine's command line
+
+def image(flavour):
+    return os.path.join(ROOT, "build/dom0-%s.gz" % flavour)
+
+
+def hv_words(c):
+    memory = "dom0_mem=%s,max:%s " % (c.dom0_mem, c.dom0_mem) if c.dom0_mem else ""
+    return ("%s%s" % (memory, c.hv)).strip()
+
+
+def kernel_words(c):
+    words = "zendo.cpus=%d" % (c.dom0_cpus or c.cpus)
+    if c.script:
+        words += " zendo.script=" + c.script
+    if c.disk:
+        words += " zendo.disk=" + c.disk
+    return words + (" " + c.kernel if c.kernel else "")
+
+
+def make_iso(c, hv):
+    out = os.path.join(LOGS, c.name + ".iso")
+    env = dict(os.environ, HV_GZ=hv, FLAVOUR=c.flavour, DEFAULT=str(c.iso), TIMEOUT="0", HV_ARGS=hv_words(c),
+               KERNEL_ARGS=kernel_words(c))
+    subprocess.run([os.path.join(ROOT, "scripts/make-iso.sh"), out], env=env, check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+def make_disk(c):
+    out = os.path.join(LOGS, c.name + ".img")
+    with open(out, "wb") as f:
+        f.truncate(64 << 20)
+    return out
+
+
+def command(c, hv):
+    argv = ["qemu-system-x86_64", "-accel", "tcg", "-machine", c.machine, "-cpu", c.cpu, "-smp", str(c.cpus),
+            "-m", str(c.memory), "-nodefaults", "-vga", "std", "-display", "none", "-monitor", "none", "-serial", "stdio"]
+    argv += [a.replace("@DISK@", make_disk(c)) if "@DISK@" in a else a for a in c.qemu]
+    if "-nic" not in argv:
+        argv += ["-nic", "none"]
+    if c.iso >= 0:
+        return argv + ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
+    words = ("console=hvc0 " + kernel_words(c)).replace(",", ",,")
+    return argv + ["-kernel", hv, "-append", "console=com1 com1=115200,8n1 " + hv_words(c),
+                   "-initrd", "%s/build/kernel/%s/vmlinuz %s,%s" % (ROOT, c.flavour, words, image(c.flavour))]
+
+
+# --- the ways to drive one
+
+def do_script(c, m, r):
+    """The script's own checks, then the machine must switch itself off."""
+    m.wait_for(r"zendo: script \S+ starts", c.timeout)
+    r.add(True, "boots")
+    start = m.at
+    code = m.wait_for(r"zendo: script \S+ ends with (\d+)", c.timeout).group(1)
+    for good, name, detail in LINE.findall(m.text[start:m.at]):
+        r.add(good == "ok", name, detail)
+    r.add(code == "0", "script", "exit code " + code)
+    r.add(m.wait_exit(30) == 0, "power-off")
+
+
+def do_reboot(c, m, r):
+    for turn in ("first", "second"):
+        m.wait_for(r"zendo: rebooting", c.timeout)
+        r.add(True, turn + "-boot")
+
+
+def ask(m, r, name, text, pattern, timeout=20):
+    m.send(text)
+    try:
+        m.wait_for(pattern, timeout)
+        r.add(True, name)
+    except Trouble as e:
+        r.add(False, name, str(e))
+
+
+def do_shell(c, m, r):
+    """A person at the console: prompt, commands, job control, interrupt, the hypervisor's keys, poweroff."""
+    m.wait_for(r"dom0:~# ", c.timeout)
+    r.add("job control turned off" not in m.text, "job-control")
+    ask(m, r, "command", "echo $((6 * 7))\n", r"^42$")
+    ask(m, r, "background", "sleep 100 &\njobs\n", r"Running +sleep 100")
+    m.send("sleep 600; echo over-$?\n")
+    time.sleep(2)
+    ask(m, r, "interrupt", "\x03", r"dom0:~# ")
+    ask(m, r, "long-line", "echo %s | wc -c\n" % ("x" * 300), r"^301$")
+    m.send("seq 1 3000; echo ended-$((1 + 1))\n")
+    m.wait_for(r"^1\n", 20)
+    start = m.at
+    m.wait_for(r"^ended-2", 60)
+    r.add(re.sub(r"[^0-9]+", " ", m.text[start:m.at]).split()[:2999] == [str(i) for i in range(2, 3001)],
+          "long-output", "lines are missing or broken")
+    ask(m, r, "keys-to-hypervisor", "\x01\x01\x01", r"input goes to|input to")
+    ask(m, r, "keys-back", "\x01\x01\x01", r"input goes to|input to")
+    m.send("\npoweroff\n")
+    r.add(m.wait_exit(30) == 0, "power-off")
+
+
+# --- running and reporting
+
+def run_one(c, hv):
+    r, start = Result(c), time.time()
+    log = os.path.join(LOGS, c.name + ".log")
+    try:
+        with Machine(command(c, hv), log) as m:
+            try:
+                globals()["do_" + c.how](c, m, r)
+            except Trouble as e:
+                r.add(False, "machine", str(e))
+            r.tail = m.tail()
+    except (OSError, subprocess.CalledProcessError) as e:
+        r.add(False, "machine", str(e))
+    for kind in (".iso", ".img"):
+        if os.path.exists(os.path.join(LOGS, c.name + kind)):
+            os.unlink(os.path.join(LOGS, c.name + kind))
+    r.seconds = time.time() - start
+    return r
+
+
+def report(r, verbose):
+    bad = r.failed()
+    print("%-16s %3d passed %3d failed  %5.1f s" % (r.config.name, len(r.checks) - bad, bad, r.seconds))
+    for good, name, detail in r.checks:
+        if verbose or not good:
+            print("    %s %s%s" % ("ok" if good else "not ok", name, ": " + detail if detail else ""))
+    if bad and not r.checks[-1][0]:
+        print("".join("    | %s\n" % t[:160] for t in r.tail), end="")
+    sys.stdout.flush()
+    return len(r.checks) - bad, bad
+
+
+def choose(opts):
+    if opts.names:
+        return [c for c in TABLE if any(fnmatch.fnmatch(c.name, n) for n in opts.names)]
+    return [c for c in TABLE if opts.all or c.quick]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--hv", default=os.path.join(ROOT, "build/zendo.elf"))
+    p.add_argument("--jobs", type=int, default=2, help="machines at a time")
+    p.add_argument("--all", action="store_true")
+    p.add_argument("--list", action="store_true")
+    p.add_argument("-v", "--verbose", action="store_true", help="print the checks that passed, too")
+    p.add_argument("names", nargs="*")
+    opts = p.parse_args()
+    chosen = choose(opts)
+    if not chosen:
+        p.error("no such configuration: linux.py --list")
+    if opts.list:
+        print("\n".join("%-16s %s" % (c.name, "quick" if c.quick else "") for c in chosen))
+        return 0
+    os.makedirs(LOGS, exist_ok=True)
+    for flavour in sorted({c.flavour for c in chosen}):
+        if not os.path.exists(image(flavour)):
+            subprocess.run(["make", "-s", "-C", ROOT, "build/dom0-%s.gz" % flavour], check=True)
+    total = [0, 0]
+    with concurrent.futures.ThreadPoolExecutor(max(1, opts.jobs)) as pool:
+        for r in pool.map(lambda c: run_one(c, opts.hv), chosen):
+            passed, failed = report(r, opts.verbose)
+            total[0] += passed
+            total[1] += failed
+    print("%d passed, %d failed" % tuple(total))
+    return 1 if total[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
