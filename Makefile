@@ -1,4 +1,4 @@
-# Zendo. `make help` lists the verbs.
+# Zendo. `make help` lists the verbs. The rules are in scripts/mk.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -7,14 +7,28 @@ B := build
 CC ?= gcc
 CLANG ?= clang
 ABI_CFLAGS := -D__XEN_TOOLS__
+# A value from make's command line or the environment wins.
+HV ?= $(B)/zendo.elf
+FLAVOUR ?= amd64
 
 include scripts/mk/hypervisor.mk
-include scripts/mk/tests.mk
+include scripts/mk/guests.mk
 include scripts/mk/run.mk
+include scripts/mk/tests.mk
+include scripts/mk/report.mk
+-include scripts/mk/toolstack.mk
+-include scripts/mk/bench.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all help clean
+.PHONY: all help clean packages
 all: $(B)/zendo.elf $(B)/zendo.gz
 
+packages:
+	scripts/packages.sh
+
+# The kernels that were fetched stay; `rm -rf build` takes them too.
 clean:
-	rm -rf $(B)
+	find $(B) -mindepth 1 -maxdepth 1 -not -name kernel -exec rm -rf {} +
+
+help:
+	@cat scripts/help.txt

@@ -15,7 +15,7 @@ mkdir -p "$tree/boot/grub"
 cp "$hv" "$tree/boot/zendo.gz"
 cp "build/kernel/$flavour/vmlinuz" "$tree/boot/vmlinuz"
 cp "build/dom0-$flavour.gz" "$tree/boot/dom0.gz"
-args="console=com1,vga com1=115200,8n1 ${HV_ARGS:-dom0_mem=1G,max:1G}"
+args="console=com1,vga com1=115200,8n1 ${HV_ARGS:-dom0_mem=1G}"
 words="console=hvc0 ${KERNEL_ARGS:-}"
 cat > "$tree/boot/grub/grub.cfg" <<END
 insmod gzio

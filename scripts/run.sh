@@ -37,7 +37,7 @@ if [ -n "$ISO" ]; then
 else
     words="console=hvc0${SCRIPT:+ zendo.script=$SCRIPT zendo.cpus=$CPUS} $KERNEL_ARGS"
     # QEMU splits -initrd at commas; a comma of ours is doubled.
-    qemu+=(-kernel "$HV" -append "console=com1 com1=115200,8n1 dom0_mem=$DOM0_MEM,max:$DOM0_MEM $HV_ARGS"
+    qemu+=(-kernel "$HV" -append "console=com1 com1=115200,8n1 dom0_mem=$DOM0_MEM $HV_ARGS"
            -initrd "build/kernel/$FLAVOUR/vmlinuz ${words//,/,,},build/dom0-$FLAVOUR.gz")
 fi
 # shellcheck disable=SC2206  # meant to be split

@@ -94,6 +94,11 @@ bool evtchn_pirq_raise(struct domain *d, unsigned pirq)
     return cell && evtchn_raise(d, READ_ONCE(*cell), ECS_PIRQ, pirq);
 }
 
+bool evtchn_is_known(struct domain *d, uint32_t port)
+{
+    return evtchn_find(d, port) != NULL;
+}
+
 bool evtchn_is_pending(struct domain *d, uint32_t port)
 {
     struct evtchn *ch = evtchn_find(d, port);

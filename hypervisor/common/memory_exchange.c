@@ -8,7 +8,7 @@
  *
  * Order inside a chunk: all that can fail without harm comes first (references to the old frames, allocation of the
  * new ones as the hypervisor's); then the old ones leave the domain and the new ones are assigned. A frame that
- * is still mapped or typed somewhere may be traded: the references keep it until they go.
+ * is still mapped or otherwise held is refused: it would not be freed, and so leave no room for the new one.
  */
 #include "abi.h"
 #include "domain.h"
@@ -63,7 +63,8 @@ static int find_old(struct domain *d, const struct xen_memory_reservation *in, u
             if (!pg)
                 return -XEN_EINVAL;
             c->old[c->nr_old++] = pg;
-            if (!(READ_ONCE(pg->count) & PGC_ALLOC))
+            /* the allocation's reference and ours; should another vCPU map it from now on, its loss */
+            if (READ_ONCE(pg->count) != (PGC_ALLOC | 2))
                 return -XEN_EINVAL;
         }
     }
@@ -74,6 +75,7 @@ static void put_old(struct chunk *c)
 {
     for (unsigned i = 0; i < c->nr_old; i++)
         put_page(c->old[i]);
+    c->nr_old = 0;
 }
 
 static int alloc_new(const struct xen_memory_reservation *out, unsigned n, struct chunk *c)
@@ -142,13 +144,13 @@ static int exchange_chunk(struct domain *d, const struct xen_memory_exchange *x,
         rc = alloc_new(&x->out, n_out, c);
     if (!rc)
         rc = remove_old(d, c);
+    put_old(c); /* freed here: their room is the new ones' */
     while (!rc && done < n_out) {
         rc = assign_extent(d, c->fresh[done], x->out.extent_order,
                            guest_ptr(extent_slot(&x->out, out_first + done)));
         done++;
     }
     free_new(&x->out, done, c);
-    put_old(c);
     return rc;
 }
 
@@ -158,12 +160,13 @@ static long exchange(struct vcpu *v, struct domain *d, uint64_t arg, struct xen_
     unsigned order = MAX(x->in.extent_order, x->out.extent_order);
     unsigned in_step = 1U << (order - x->in.extent_order);
     guest_ptr_t progress = guest_ptr_add(guest_ptr(arg), offsetof(struct xen_memory_exchange, nr_exchanged));
+    uint64_t start = x->nr_exchanged;
     int rc;
 
     while (x->nr_exchanged < x->in.nr_extents) {
         uint64_t frames = x->nr_exchanged << x->in.extent_order;
 
-        if (preempt_needed())
+        if (x->nr_exchanged != start && preempt_needed())
             return hcall_again(v, __HYPERVISOR_memory_op, XENMEM_exchange, arg, 0, 0, 0);
         rc = exchange_chunk(d, x, x->nr_exchanged, frames >> x->out.extent_order, order, c);
         if (rc)

@@ -33,15 +33,18 @@ static struct domain *subject(struct vcpu *v, uint16_t id, int *rc)
     return d;
 }
 
-/* The guest's address-width limit in bits of physical address: 0 = none. */
+/* The guest's limit in bits of machine address; 0 in the flags means none. */
 static unsigned address_bits(unsigned mem_flags)
 {
-    return XENMEMF_get_address_bits(mem_flags);
+    unsigned bits = XENMEMF_get_address_bits(mem_flags);
+
+    return bits ? bits : 64;
 }
 
 /* --- giving back ------------------------------------------------------------------------------------- */
 
-/* One frame leaves the domain. It must not be in use as anything but (unmapped) memory of d. */
+/* One frame leaves the domain. What still uses it (mappings, a pin, a leftover of a page table) keeps it from
+ * being freed, and d from getting another one for it. */
 static int release_frame(struct domain *d, uint64_t gmfn)
 {
     struct page *pg = get_page_of_mfn(mfn(gmfn), d);
@@ -49,8 +52,8 @@ static int release_frame(struct domain *d, uint64_t gmfn)
 
     if (!pg)
         return -XEN_EINVAL;
-    if (!(rc = pgt_drain(pg, false)))
-        rc = domain_page_remove(d, pg);
+    rc = pgt_drain(pg, true); /* what still is left over then keeps the frame for now */
+    rc = domain_page_remove(d, pg);
     if (!rc) {
         m2p_set(mfn_of(pg), M2P_INVALID);
         put_page(pg); /* the allocation's reference */
@@ -62,10 +65,10 @@ static int release_frame(struct domain *d, uint64_t gmfn)
 static uint64_t decrease(struct domain *d, const struct xen_memory_reservation *r, uint64_t done,
                          bool *preempted)
 {
-    for (; done < r->nr_extents; done++) {
+    for (uint64_t start = done; done < r->nr_extents; done++) {
         xen_pfn_t gmfn;
 
-        if (preempt_needed()) {
+        if (done != start && preempt_needed()) {
             *preempted = true;
             break;
         }
@@ -83,12 +86,12 @@ static uint64_t decrease(struct domain *d, const struct xen_memory_reservation *
 static uint64_t populate(struct domain *d, const struct xen_memory_reservation *r, uint64_t done,
                          bool increase, bool *preempted)
 {
-    for (; done < r->nr_extents; done++) {
+    for (uint64_t start = done; done < r->nr_extents; done++) {
         guest_ptr_t slot = guest_ptr((uint64_t)r->extent_start.p + done * sizeof(xen_pfn_t));
         xen_pfn_t gpfn = 0, mfn_val;
         struct page *pg;
 
-        if (preempt_needed()) {
+        if (done != start && preempt_needed()) {
             *preempted = true;
             break;
         }

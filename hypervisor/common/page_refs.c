@@ -11,7 +11,8 @@
  *
  * owned_pages of a domain counts every frame that names it as owner, also those that left its list
  * but are still mapped somewhere: struct domain must stay until that is 0, or a stale frame would
- * seem to belong to the next domain at the same address.
+ * seem to belong to the next domain at the same address. Those that left the list count against max_pages
+ * (loose_pages): else a guest could give frames back, keep them mapped, and take new ones for ever.
  */
 #include "domain.h"
 #include "frames_private.h"
@@ -53,8 +54,9 @@ void dup_page(struct page *pg)
     BUG_ON(!(old & PGC_COUNT_MASK) || (old & PGC_COUNT_MASK) == PGC_COUNT_MASK);
 }
 
-/* The last reference of a domain's frame has gone: nobody else can reach pg any more. */
-static void page_free(struct page *pg)
+/* The last reference of a domain's frame has gone: nobody else can reach pg any more. loose: it was on the
+ * domain's list once. */
+static void page_free(struct page *pg, bool loose)
 {
     struct domain *d = pg->owner;
 
@@ -63,6 +65,8 @@ static void page_free(struct page *pg)
     pg->type = 0;
     pg->pt_done = 0;
     pg->owner = NULL;
+    if (loose)
+        __atomic_fetch_sub(&d->loose_pages, 1, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&d->owned_pages, 1, __ATOMIC_RELEASE);
     frames_give(mfn_of(pg), 0, tlb_stamp_now());
 }
@@ -73,7 +77,7 @@ void put_page(struct page *pg)
 
     BUG_ON(!(old & PGC_COUNT_MASK));
     if (unlikely(old == 1))
-        page_free(pg);
+        page_free(pg, true);
     else /* flags account for one reference each */
         BUG_ON((old & PGC_COUNT_MASK) == 1);
 }
@@ -105,12 +109,14 @@ static void list_unlink(struct domain *d, struct page *pg)
 /* Room for n more frames? Then they are counted already. */
 static int pages_reserve(struct domain *d, uint64_t n)
 {
+    uint64_t used;
     int rc = 0;
 
     spin_lock(&d->page_lock);
+    used = d->tot_pages + __atomic_load_n(&d->loose_pages, __ATOMIC_RELAXED);
     if (d->dying)
         rc = -XEN_EINVAL;
-    else if (d->tot_pages > d->max_pages || n > d->max_pages - d->tot_pages)
+    else if (used > d->max_pages || n > d->max_pages - used)
         rc = -XEN_E2BIG;
     else
         d->tot_pages += n;
@@ -161,6 +167,7 @@ int domain_page_remove(struct domain *d, struct page *pg)
     spin_lock(&d->page_lock);
     if (pg->owner == d && (READ_ONCE(pg->count) & PGC_ALLOC)) {
         /* Only here is PGC_ALLOC cleared, under the lock; references may come and go meanwhile. */
+        __atomic_fetch_add(&d->loose_pages, 1, __ATOMIC_RELAXED);
         __atomic_fetch_and(&pg->count, ~PGC_ALLOC, __ATOMIC_ACQ_REL);
         list_unlink(d, pg);
         d->tot_pages--;
@@ -176,8 +183,10 @@ int domain_page_assign(struct domain *d, struct page *pg)
     uint64_t count = READ_ONCE(pg->count);
     int rc;
 
-    BUG_ON(count != (PGC_HYP | 1) && count != 1 && count != 0);
-    BUG_ON(pg->type & PGT_COUNT_MASK);
+    BUG_ON(count & ~(PGC_HYP | PGC_COUNT_MASK));
+    /* 0: boot modules. More than 1: get_page() by somebody who saw an earlier life of the frame. */
+    if ((count & PGC_COUNT_MASK) > 1 || (pg->type & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY)))
+        return -XEN_EINVAL;
     rc = pages_reserve(d, 1);
     if (rc)
         return rc;
@@ -188,20 +197,27 @@ int domain_page_assign(struct domain *d, struct page *pg)
         pages_unreserve(d, 1);
         return -XEN_EINVAL;
     }
+    if (old_owner) /* its type is forgotten, and with it the stamp */
+        tlb_flush_stale(tlb_stamp_now());
     spin_lock(&d->page_lock);
     page_enter(d, pg);
     spin_unlock(&d->page_lock);
-    if (old_owner)
+    if (old_owner) {
+        __atomic_fetch_sub(&old_owner->loose_pages, 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&old_owner->owned_pages, 1, __ATOMIC_RELEASE);
+    }
     return 0;
 }
 
 /* --- Frames of the hypervisor's that a guest may map --- */
 
+/* They are written by us without asking for a type each time, so they have the type WRITABLE all the while they
+ * are shared: a guest must never be able to make one a page table or a descriptor table. */
+
 void share_page(struct page *pg, struct domain *d)
 {
     BUG_ON(READ_ONCE(pg->count) != (PGC_HYP | 1) || pg->owner);
-    pg->type = 0;
+    pg->type = PGT_WRITABLE | PGT_VALID | 1;
     __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&pg->owner, d, __ATOMIC_RELEASE);
 }
@@ -215,6 +231,8 @@ bool unshare_page(struct page *pg)
     if (!__atomic_compare_exchange_n(&pg->count, &old, 0, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return false;
-    page_free(pg);
+    BUG_ON(pg->type != (PGT_WRITABLE | PGT_VALID | 1));
+    pg->type = 0;
+    page_free(pg, false);
     return true;
 }

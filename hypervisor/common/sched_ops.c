@@ -96,6 +96,9 @@ static long sched_op_poll(struct vcpu *v, guest_ptr_t arg)
         return -XEN_EINVAL;
     if (copy_from_guest(ports, guest_ptr_of(p.ports), p.nr_ports * sizeof(ports[0])))
         return -XEN_EFAULT;
+    for (unsigned i = 0; i < p.nr_ports; i++)
+        if (!evtchn_is_known(v->domain, ports[i]))
+            return -XEN_EINVAL;
     timer_stop(&v->poll_timer); /* an earlier poll's */
     /* First say that we poll, then look: vcpu_poll_wake() does it the other way round. */
     if (!vcpu_poll_begin(v, p.nr_ports == 1 ? ports[0] : 0) ||

@@ -49,10 +49,9 @@ static long features(struct vcpu *v, guest_ptr_t to)
 
     if (get_guest(fi, to))
         return -XEN_EFAULT;
-    if (fi.submap_idx)
-        fi.submap = 0;
-    else
-        fi.submap = (1U << XENFEAT_pae_pgdir_above_4gb) | (1U << XENFEAT_mmu_pt_update_preserve_ad) |
+    if (fi.submap_idx >= XENFEAT_NR_SUBMAPS)
+        return -XEN_EINVAL;
+    fi.submap = (1U << XENFEAT_pae_pgdir_above_4gb) | (1U << XENFEAT_mmu_pt_update_preserve_ad) |
                     (1U << XENFEAT_highmem_assist) | (1U << XENFEAT_gnttab_map_avail_bits) |
                     (v->domain->hardware ? 1U << XENFEAT_dom0 : 0) |
                     (1U << XENFEAT_memory_op_vnode_supported) | (1U << XENFEAT_direct_mapped);

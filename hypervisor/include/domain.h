@@ -81,6 +81,7 @@ struct domain {
     uint32_t pages_head;         /* [P] first frame on the list, 0 = none */
     uint64_t tot_pages;          /* [P] on the list */
     uint64_t owned_pages;        /* [a] with this owner, on the list or not: the domain is not freed before 0 */
+    uint64_t loose_pages;        /* [a] left the list but not yet freed (mapped somewhere); count as used */
     uint64_t max_pages;          /* [D] */
     struct shared_info *shared;  /* [I] hypervisor mapping of the shared_info frame */
     mfn_t shared_mfn;            /* [I] */

@@ -40,6 +40,7 @@ void virq_raise_global(unsigned virq);
 bool evtchn_pirq_raise(struct domain *d, unsigned pirq);
 /* State of a port, for polling: pending and not yet consumed? Index masked. */
 bool evtchn_is_pending(struct domain *d, uint32_t port);
+bool evtchn_is_known(struct domain *d, uint32_t port); /* a number that has been in use */
 bool evtchn_is_masked(struct domain *d, uint32_t port);
 
 /* vcpu_info of v moves to another page: events pending in the old one carry over. Caller has paused v

@@ -7,8 +7,8 @@
 struct vcpu;
 
 /* Write entry `index` of pt, of which the caller holds a general and a typed reference. The frame it maps must be
- * pgd's. 0; -XEN_EINVAL refused, nothing changed; -XEN_EBUSY others kept changing it; -XEN_ERESTART: try
- * again (when the entry has been written already the second time is a no-op), v's leftover is remembered. */
+ * pgd's. 0; or nothing changed: -XEN_EINVAL refused, -XEN_EBUSY others kept changing it, -XEN_ERESTART try
+ * again. Also after 0 there may be a leftover of v's to finish before the next page-table operation. */
 int pgt_update(struct vcpu *v, struct page *pt, unsigned index, uint64_t now, struct domain *pgd,
                bool preserve_ad) __must_check;
 /* Keep pg a page table of its present level; -XEN_EINVAL: it is none. */

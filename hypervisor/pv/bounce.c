@@ -134,12 +134,14 @@ void pv_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error)
     struct x86_vcpu *xv = to_x86(v);
     uint64_t code = xv->kernel_mode ? error & ~4U : error | 4U; /* the guest's idea of user */
 
+    xv->cr2 = addr;
     v->info->arch.cr2 = addr;
     inject(xv, 14, &code);
 }
 
 void pv_syscall_from_user(struct x86_vcpu *xv, regs_t *regs)
 {
+    regs->rcx = regs->rip; /* as the instruction leaves it; the entry stub has used the register */
     bounce_callback(xv, xv->syscall_rip, xv->syscall_mask, "syscall");
 }
 
@@ -147,6 +149,7 @@ void pv_syscall_from_user(struct x86_vcpu *xv, regs_t *regs)
  * bytes long. */
 void pv_syscall32_from_user(struct x86_vcpu *xv, regs_t *regs)
 {
+    regs->rcx = regs->rip;
     regs->entry_vector = 0;
     if (xv->syscall32.rip) {
         bounce(xv, regs, xv->syscall32.rip, FLAT_KERNEL_CS, xv->syscall32.mask_events, NULL, 0);

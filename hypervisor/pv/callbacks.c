@@ -162,6 +162,13 @@ long do_stack_switch(struct vcpu *v, uint64_t ss, uint64_t sp, uint64_t a3, uint
     return 0;
 }
 
+void pv_set_iopl(struct x86_vcpu *xv, unsigned iopl)
+{
+    xv->iopl = (uint8_t)iopl;
+    xv->iobase_kernel = iopl && xv->v.domain->hardware ? TSS_IOBASE_ON : TSS_IOBASE_OFF;
+    *cpu_info()->tss_iobase = xv->kernel_mode ? (uint16_t)xv->iobase_kernel : TSS_IOBASE_OFF;
+}
+
 long do_fpu_taskswitch(struct vcpu *v, uint64_t set, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
     struct x86_vcpu *xv = to_x86(v);

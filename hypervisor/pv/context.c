@@ -42,6 +42,8 @@ static void copy_registers(struct x86_vcpu *xv, const struct vcpu_guest_context 
     xv->regs.cs |= 3;
     xv->regs.ss |= 3;
     xv->regs.rflags = (xv->regs.rflags & ~(FLAG_IOPL | FLAG_VM | FLAG_NT)) | FLAG_IF | 2;
+    xv->iopl = (c->user_regs.rflags >> 12) & 3;
+    xv->iobase_kernel = xv->iopl && xv->v.domain->hardware ? TSS_IOBASE_ON : TSS_IOBASE_OFF;
     xv->kernel_ss = c->kernel_ss | 3;
     xv->kernel_sp = c->kernel_sp;
     xv->kernel_mode = !!(c->flags & VGCF_in_kernel);
@@ -104,7 +106,7 @@ static void drop_root(mfn_t *root)
 {
     if (mfn_eq(*root, INVALID_MFN))
         return;
-    pgt_put_page(page_of(*root), false);
+    (void)pgt_put_page(page_of(*root), true); /* a leftover needs no owner: pgt.c */
     *root = INVALID_MFN;
 }
 
@@ -174,8 +176,6 @@ static int vcpu_initialise(struct vcpu *v, guest_ptr_t from)
         rc = copy_from_guest(c, from, sizeof(*c));
         if (!rc)
             rc = pv_context_set(v, c);
-        if (!rc && v->domain->hardware)
-            to_x86(v)->iobase_kernel = TSS_IOBASE_ON;
     }
     zfree(c);
     return rc;

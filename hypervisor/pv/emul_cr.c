@@ -84,9 +84,6 @@ static enum pv_emul cr_read(struct vcpu *v, unsigned cr, uint64_t *val)
     case 4:
         *val = pv_guest_cr4(xv);
         return PV_EMUL_DONE;
-    case 8:
-        *val = 0;
-        return PV_EMUL_DONE;
     default:
         return PV_EMUL_NO;
     }
@@ -99,6 +96,8 @@ static enum pv_emul cr_write(struct vcpu *v, unsigned cr, uint64_t val)
 
     switch (cr) {
     case 0:
+        if ((val ^ pv_guest_cr0(xv)) & ~CR0_TS)
+            return PV_EMUL_NO;
         pv_set_ts(v, val & CR0_TS);
         return PV_EMUL_DONE;
     case 2:
@@ -111,8 +110,6 @@ static enum pv_emul cr_write(struct vcpu *v, unsigned cr, uint64_t val)
     case 4:
         cr4_write(xv, val);
         return PV_EMUL_DONE;
-    case 8:
-        return val & ~15ULL ? PV_EMUL_NO : PV_EMUL_DONE;
     default:
         return PV_EMUL_NO;
     }

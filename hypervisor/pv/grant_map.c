@@ -69,7 +69,6 @@ static int replacement(struct vcpu *v, uint64_t new_addr, uint64_t *pte)
     unsigned index;
     struct page *pg;
     uint64_t *t;
-    int rc;
 
     *pte = 0;
     if (!new_addr)
@@ -80,7 +79,22 @@ static int replacement(struct vcpu *v, uint64_t new_addr, uint64_t *pte)
     t = map_frame(mfn_of(pg));
     *pte = READ_ONCE(t[index]);
     unmap_frame(t);
-    /* the ABI moves the entry: it is taken from its old place */
+    entry_done(v, pg);
+    return 0;
+}
+
+/* The ABI moves the entry: it is taken from its old place, after the new one holds the frame. */
+static int replacement_clear(struct vcpu *v, uint64_t new_addr)
+{
+    unsigned index;
+    struct page *pg;
+    int rc;
+
+    if (!new_addr)
+        return 0;
+    pg = pv_lookup_l1(v, new_addr, &index);
+    if (!pg)
+        return -XEN_EINVAL;
     rc = pgt_update(v, pg, index, 0, v->domain, false);
     entry_done(v, pg);
     return rc;
@@ -106,5 +120,7 @@ int arch_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t m, unsigned flags
     if (!rc)
         rc = pgt_update(v, pg, index, pte, v->domain, false);
     entry_done(v, pg);
+    if (!rc)
+        rc = replacement_clear(v, new_addr);
     return rc ? GNTST_general_error : GNTST_okay;
 }

@@ -29,7 +29,7 @@ long do_iret(struct vcpu *v, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
         pv_toggle_mode(xv);
     }
     if (xv->v.domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl))
-        xv->iopl = (c.rflags >> 12) & 3;
+        pv_set_iopl(xv, (c.rflags >> 12) & 3);
     regs->rip = c.rip;
     regs->cs = (uint16_t)(c.cs | 3);
     regs->rflags = (c.rflags & ~(FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP | FLAG_NT)) | FLAG_IF | 2;

@@ -99,7 +99,7 @@ static int write_plain(struct domain *d, uint64_t mfn_val, unsigned index, uint6
 
     if (!pg)
         return -XEN_EINVAL;
-    rc = pgt_get(pg, PGT_WRITABLE, false);
+    rc = pgt_get(pg, PGT_WRITABLE, true);
     if (!rc) {
         p = map_frame(mfn_of(pg));
         WRITE_ONCE(p[index], val);
@@ -129,7 +129,7 @@ static int one_update(struct vcpu *v, const struct targets *t, struct table_cach
     int rc;
 
     if (unlikely(cmd == MMU_MACHPHYS_UPDATE))
-        return m2p_update(ptd, at >> FRAME_SHIFT, u->val);
+        return m2p_update(pgd, at >> FRAME_SHIFT, u->val);
     if (unlikely((at & 7) || at >> 52))
         return -XEN_EINVAL;
     if (cmd == MMU_PT_UPDATE_NO_TRANSLATE)
@@ -152,6 +152,8 @@ static int run_batch(struct vcpu *v, const struct targets *t, struct table_cache
         if (unlikely(rc))
             return rc;
         ++*done;
+        if (unlikely(to_x86(v)->drain)) /* finished before the next one, or before the guest goes on */
+            return -XEN_ERESTART;
     }
     return 0;
 }

@@ -144,7 +144,7 @@ static int set_user_root(struct vcpu *v, uint64_t mfn_val)
 
 /* --- pinning ---------------------------------------------------------------------------------------- */
 
-static int pin(struct domain *d, uint64_t mfn_val, uint64_t type)
+static int pin(struct vcpu *v, struct domain *d, uint64_t mfn_val, uint64_t type)
 {
     struct page *pg = get_page_of_mfn(mfn(mfn_val), d);
     uint64_t x;
@@ -159,7 +159,9 @@ static int pin(struct domain *d, uint64_t mfn_val, uint64_t type)
     }
     x = __atomic_fetch_or(&pg->type, PGT_PINNED, __ATOMIC_ACQ_REL);
     if (x & PGT_PINNED) {
-        pgt_put_page(pg, false);
+        /* Ours may be the last by now. */
+        if (pgt_put_page(pg, true))
+            to_x86(v)->drain = pg;
         return -XEN_EINVAL;
     }
     return 0;
@@ -192,7 +194,7 @@ static int clear_page(struct domain *d, uint64_t mfn_val)
 
     if (!pg)
         return -XEN_EINVAL;
-    rc = pgt_get(pg, PGT_WRITABLE, false);
+    rc = pgt_get(pg, PGT_WRITABLE, true);
     if (!rc) {
         p = map_frame(mfn_of(pg));
         memset(p, 0, FRAME_SIZE);
@@ -209,7 +211,7 @@ static int copy_page(struct domain *d, uint64_t to, uint64_t from)
     int rc = -XEN_EINVAL;
 
     if (src && dst)
-        rc = pgt_get(dst, PGT_WRITABLE, false);
+        rc = pgt_get(dst, PGT_WRITABLE, true);
     if (!rc) {
         void *p = map_frame(mfn_of(dst));
         const void *q = map_frame(mfn_of(src));
@@ -253,11 +255,11 @@ static int cache_flush(struct domain *d)
 
 /* --- dispatch ------------------------------------------------------------------------------------------- */
 
-static int pin_level(struct domain *d, const struct mmuext_op *op)
+static int pin_level(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
 {
     static const uint64_t types[] = {PGT_L1, PGT_L2, PGT_L3, PGT_L4};
 
-    return pin(d, op->arg1.mfn, types[(op->cmd - MMUEXT_PIN_L1_TABLE) & 3]);
+    return pin(v, d, op->arg1.mfn, types[(op->cmd - MMUEXT_PIN_L1_TABLE) & 3]);
 }
 
 /* Operations on the caller's own translations. */
@@ -299,7 +301,7 @@ static int one_op(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
     case MMUEXT_PIN_L2_TABLE:
     case MMUEXT_PIN_L3_TABLE:
     case MMUEXT_PIN_L4_TABLE:
-        return pin_level(d, op);
+        return pin_level(v, d, op);
     case MMUEXT_UNPIN_TABLE:
         return unpin(v, d, op->arg1.mfn);
     case MMUEXT_CLEAR_PAGE:

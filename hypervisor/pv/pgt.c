@@ -20,11 +20,15 @@
  *           +------- put: last one, BUSY (undoing) <-------- VALID, count 1, 2, ...
  *
  * BUSY is exclusive: whoever set it works on the entries; others spin or come back (-XEN_ERESTART). It is only
- * held downwards (a table's owner works on lower levels), so there is no cycle.
+ * held downwards (a table's owner works on lower levels), so there is no cycle. The last put of a type without
+ * entries is BUSY too, for the moment in which the stamp is noted: a stamp read before the count fell could be
+ * older than the translations of somebody who used the frame in between.
  * PARTIAL: entries [0, pt_done) hold their references, the rest none; the count is 0 and the frame holds one
  * general reference to itself, so that it cannot be freed. Nobody owns the leftover: the next user of the frame
- * goes on with it (same type) or undoes it first (other type), and so does the end of the domain. A caller that
- * was told -XEN_ERESTART therefore needs no record of what was done.
+ * goes on with it (same type) or undoes it first (other type; who may not stop is refused, as that can take
+ * seconds), and so does the end of the domain. A caller that was told -XEN_ERESTART therefore needs no record
+ * of what was done. Every call that may stop handles one entry at least before it looks whether it should:
+ * asking again always ends.
  *
  * WRITABLE and SEG have no entries below them (SEG's descriptors are checked in one go), so they are never
  * PARTIAL.
@@ -55,21 +59,25 @@ static void busy_end(struct page *pg, uint64_t to)
     __atomic_store_n(&pg->type, to, __ATOMIC_RELEASE);
 }
 
+static int drain_if(struct page *pg, uint64_t type, bool may_stop);
+
 /* --- entries of one table, by the BUSY holder ------------------------------------------------------ */
 
 /* Reference entries from pt_done on. 0, -XEN_EINVAL (pt_done = the bad one), -XEN_ERESTART. */
 static int validate_entries(struct page *pg, uint64_t type, bool may_stop)
 {
     uint64_t *table = map_frame(mfn_of(pg));
+    unsigned start;
     int rc = 0;
 
     if (pg->pt_done & PT_DRAIN) /* an undoing that is turned round: that entry is not referenced */
         pg->pt_done = (uint16_t)((pg->pt_done & PT_DONE_MASK) - 1);
-    for (unsigned i = pg->pt_done; i < 512; i++) {
+    start = pg->pt_done;
+    for (unsigned i = start; i < 512; i++) {
         uint64_t old = READ_ONCE(table[i]), now = old;
 
         pg->pt_done = (uint16_t)i;
-        if (may_stop && type != PGT_L1 && preempt_needed()) {
+        if (may_stop && type != PGT_L1 && i != start && preempt_needed()) {
             rc = -XEN_ERESTART;
             break;
         }
@@ -91,20 +99,22 @@ static int validate_entries(struct page *pg, uint64_t type, bool may_stop)
 
 /* Drop entries below pt_done. 0 or -XEN_ERESTART. A lower table whose undoing was interrupted has lost our
  * reference but keeps a leftover; PT_DRAIN marks that the last entry is in that state, and we finish it when
- * we are called again. (Its frame may have found another use by then: draining is harmless to anyone.) */
+ * we are called again. Its frame may have found another use by then: only a leftover of the child's type is ours
+ * to finish, which also bounds the depth of this recursion by the levels. */
 static int undo_entries(struct page *pg, uint64_t type, bool may_stop)
 {
     uint64_t *table = map_frame(mfn_of(pg));
+    bool stop_now = false;
     int rc = 0;
 
     while (!rc && pg->pt_done) {
         unsigned i = (pg->pt_done & PT_DONE_MASK) - 1u;
 
         if (pg->pt_done & PT_DRAIN) {
-            rc = pgt_child_drain(table[i], may_stop);
+            rc = drain_if(page_of(mfn_of_paddr(table[i] & PTE_ADDR_MASK)), type - PGT_L1, may_stop);
             if (!rc)
                 pg->pt_done = (uint16_t)i;
-        } else if (may_stop && type != PGT_L1 && preempt_needed()) {
+        } else if (stop_now && preempt_needed()) {
             rc = -XEN_ERESTART;
         } else if (type == PGT_L4 && pgt_slot_is_ours(i)) {
             table[i] = 0;
@@ -114,6 +124,7 @@ static int undo_entries(struct page *pg, uint64_t type, bool may_stop)
         } else {
             pg->pt_done = (uint16_t)i;
         }
+        stop_now = may_stop && type != PGT_L1;
     }
     unmap_frame(table);
     return rc;
@@ -146,23 +157,22 @@ static int undo_and_leave(struct page *pg, uint64_t type, bool held, bool may_st
     return rc;
 }
 
+/* Undo a PARTIAL table, if it is of `type` (PGT_NONE: of any). The frame may be anybody's: PARTIAL holds it, and
+ * without PARTIAL nothing is touched. BUSY: whoever works on it answers for what is left over. */
+static int drain_if(struct page *pg, uint64_t type, bool may_stop)
+{
+    uint64_t x = __atomic_load_n(&pg->type, __ATOMIC_ACQUIRE);
+
+    while ((x & PGT_PARTIAL) && (type == PGT_NONE || (x & PGT_TYPE_MASK) == type))
+        if (__atomic_compare_exchange_n(&pg->type, &x, (x & ~PGT_PARTIAL) | PGT_BUSY, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return undo_and_leave(pg, x & PGT_TYPE_MASK, true, may_stop);
+    return 0;
+}
+
 int pgt_drain(struct page *pg, bool may_stop)
 {
-    for (;;) {
-        uint64_t x = __atomic_load_n(&pg->type, __ATOMIC_ACQUIRE);
-
-        if (!(x & (PGT_PARTIAL | PGT_BUSY)))
-            return 0;
-        if (x & PGT_BUSY) {
-            if (may_stop)
-                return -XEN_ERESTART;
-            cpu_relax();
-            continue;
-        }
-        if (__atomic_compare_exchange_n(&pg->type, &x, (x & ~PGT_PARTIAL) | PGT_BUSY, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return undo_and_leave(pg, x & PGT_TYPE_MASK, true, may_stop);
-    }
+    return drain_if(pg, PGT_NONE, may_stop);
 }
 
 /* Validate as the BUSY holder and leave with count 1, or not. */
@@ -199,8 +209,8 @@ static int get_first(struct page *pg, uint64_t x, uint64_t type, bool may_stop)
     bool retype = (x & PGT_TYPE_MASK) != type && (x & PGT_TYPE_MASK) != PGT_NONE;
     uint64_t to = type | PGT_BUSY;
 
-    if (partial && retype) {
-        int rc = pgt_drain(pg, may_stop);
+    if (unlikely(partial && retype)) {
+        int rc = may_stop ? pgt_drain(pg, true) : -XEN_EINVAL;
 
         return rc ? rc : -XEN_EAGAIN;
     }
@@ -231,7 +241,7 @@ int pgt_get(struct page *pg, uint64_t type, bool may_stop)
              * type: only another CPU can be at it (levels fall on the way down), for a bounded time. */
             if ((x & PGT_TYPE_MASK) != type)
                 return -XEN_EINVAL;
-            if (may_stop)
+            if (may_stop && has_entries(type))
                 return -XEN_ERESTART;
             cpu_relax();
             continue;
@@ -262,18 +272,15 @@ int pgt_put(struct page *pg, bool may_stop)
                 return 0;
             continue;
         }
-        if (!has_entries(type)) {
-            pg->tlb_stamp = tlb_stamp_now();
-            if (__atomic_compare_exchange_n(&pg->type, &x, type, false, __ATOMIC_ACQ_REL,
-                                            __ATOMIC_RELAXED))
-                return 0;
+        if (!__atomic_compare_exchange_n(&pg->type, &x, type | PGT_BUSY, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_RELAXED))
             continue;
-        }
-        if (__atomic_compare_exchange_n(&pg->type, &x, type | PGT_BUSY, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
-            pg->pt_done = 512;
+        pg->pt_done = has_entries(type) ? 512 : 0;
+        if (unlikely(pg->pt_done))
             return undo_and_leave(pg, type, false, may_stop);
-        }
+        pg->tlb_stamp = tlb_stamp_now();
+        busy_end(pg, type);
+        return 0;
     }
 }
 

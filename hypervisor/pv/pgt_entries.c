@@ -18,8 +18,11 @@
 #include "x86/guest.h"
 
 #define PTE_SOFT (BIT(9) | BIT(10) | BIT(11))
-#define FLAGS_L1 (PTE_P | PTE_RW | PTE_US | PTE_PWT | PTE_PCD | PTE_A | PTE_D | PTE_PAT | PTE_G | PTE_SOFT)
-#define FLAGS_UPPER (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_SOFT)
+/* Ignored by the processor; newer Linux keeps bits of its own there. (59-62 would be protection keys.) */
+#define PTE_SOFT_HIGH (0x7fULL << 52)
+#define FLAGS_L1 (PTE_P | PTE_RW | PTE_US | PTE_PWT | PTE_PCD | PTE_A | PTE_D | PTE_PAT | PTE_G | PTE_SOFT | \
+                  PTE_SOFT_HIGH)
+#define FLAGS_UPPER (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_SOFT | PTE_SOFT_HIGH)
 #define PTE_CACHE (PTE_PWT | PTE_PCD | PTE_PAT)
 
 static mfn_t target(uint64_t e)
@@ -46,10 +49,11 @@ static bool is_ram(mfn_t m)
     return READ_ONCE(pg->count) != 0 || (READ_ONCE(pg->flags) & PGF_FREE);
 }
 
-static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e)
+static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_stop)
 {
     mfn_t m = target(*e);
     struct page *pg;
+    int rc;
 
     if (unlikely(!bits_allowed(*e, FLAGS_L1)))
         return -XEN_EINVAL;
@@ -61,10 +65,12 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e)
                 put_page(pg);
                 return -XEN_EINVAL;
             }
-            if (!(*e & PTE_RW) || !pgt_get(pg, PGT_WRITABLE, false))
+            if (!(*e & PTE_RW))
                 return 0;
-            put_page(pg);
-            return -XEN_EINVAL;
+            rc = pgt_get(pg, PGT_WRITABLE, may_stop); /* may have to drain a leftover first */
+            if (unlikely(rc))
+                put_page(pg);
+            return rc;
         }
         if (is_ram(m))
             return -XEN_EINVAL;
@@ -108,7 +114,7 @@ int pgt_entry_get(struct page *pt, struct domain *ptd, struct domain *pgd, uint6
     if (!(*e & PTE_P))
         return 0;
     if (type == PGT_L1)
-        return l1_get(ptd, pgd, e);
+        return l1_get(ptd, pgd, e, may_stop);
     if (pgd != ptd)
         return -XEN_EINVAL;
     return upper_get(pt, ptd, type, e, may_stop);
@@ -128,9 +134,4 @@ int pgt_entry_put(struct page *pt, struct domain *ptd, uint64_t type, uint64_t e
     if (pg == pt)
         return 0;
     return pgt_put_page(pg, may_stop && type != PGT_L2);
-}
-
-int pgt_child_drain(uint64_t e, bool may_stop)
-{
-    return pgt_drain(page_of(target(e)), may_stop);
 }

@@ -18,8 +18,7 @@ static inline bool pgt_slot_is_ours(unsigned l4_slot)
 int pgt_entry_get(struct page *pt, struct domain *ptd, struct domain *pgd, uint64_t type, uint64_t *e,
                   bool may_stop) __must_check;
 /* Drop the references of an entry that was there. -XEN_ERESTART: the lower table has a leftover, see
- * pgt_child_drain(). */
+ * undo_entries(). */
 int pgt_entry_put(struct page *pt, struct domain *ptd, uint64_t type, uint64_t e, bool may_stop);
-int pgt_child_drain(uint64_t e, bool may_stop) __must_check;
 /* Descriptor page: every descriptor harmless? Fixes them in place. */
 int pgt_seg_validate(struct page *pg) __must_check;

@@ -21,7 +21,7 @@
 
 static bool flags_fine(uint64_t type, uint64_t e, const struct domain *d)
 {
-    uint64_t bad = cpu_features.nx ? 0x7ff0000000000000ULL : 0xfff0000000000000ULL;
+    uint64_t bad = cpu_features.nx ? 0x7800000000000000ULL : 0xf800000000000000ULL;
 
     if (type == PGT_L1)
         return !(e & bad) && (d->hardware || !(e & (PTE_PWT | PTE_PCD | PTE_PAT)));
@@ -33,14 +33,12 @@ static bool swap_entry(uint64_t *slot, uint64_t *old, uint64_t now)
     return __atomic_compare_exchange_n(slot, old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* The old entry's references go; what is left over is remembered for the vCPU's next call. */
-static int drop_old(struct vcpu *v, struct page *pt, uint64_t type, uint64_t old)
+/* The old entry's references go; what is left over is remembered for the vCPU's next call (should something be
+ * remembered already, the later leftover waits for the next user of its frame). */
+static void drop_old(struct vcpu *v, struct page *pt, uint64_t type, uint64_t old)
 {
-    int rc = pgt_entry_put(pt, pt->owner, type, old, type != PGT_L2);
-
-    if (rc)
+    if (pgt_entry_put(pt, pt->owner, type, old, true) && !to_x86(v)->drain)
         to_x86(v)->drain = page_of(mfn_of_paddr(old & PTE_ADDR_MASK));
-    return rc;
 }
 
 /* As pgt_update(), old value expected to be `old`: -XEN_EAGAIN when it is another (now in *seen). */
@@ -60,10 +58,11 @@ static int update_from(struct vcpu *v, struct page *pt, uint64_t *slot, uint64_t
     if (rc)
         return rc;
     if (!swap_entry(slot, seen, now)) {
-        rc = drop_old(v, pt, type, now);
-        return rc ? rc : -XEN_EAGAIN;
+        drop_old(v, pt, type, now);
+        return -XEN_EAGAIN;
     }
-    return drop_old(v, pt, type, old);
+    drop_old(v, pt, type, old);
+    return 0;
 }
 
 int pgt_update(struct vcpu *v, struct page *pt, unsigned index, uint64_t now, struct domain *pgd,
@@ -90,9 +89,10 @@ int pgt_emulated_write(struct vcpu *v, struct page *pg, unsigned index, uint64_t
                        uint64_t new_val, bool cmpxchg, uint64_t *old)
 {
     uint64_t type, *table;
-    int rc;
+    int rc = pgt_finish_drain(v);
 
-    rc = pgt_hold_table(pg);
+    if (likely(!rc))
+        rc = pgt_hold_table(pg);
     if (unlikely(rc))
         return rc;
     type = pg->type & PGT_TYPE_MASK;
@@ -106,8 +106,7 @@ int pgt_emulated_write(struct vcpu *v, struct page *pg, unsigned index, uint64_t
     }
     unmap_frame(table);
     pgt_release_table(v, pg);
-    /* A leftover below is finished by the vCPU's next page-table call; the write itself is done. */
-    return rc == -XEN_ERESTART && to_x86(v)->drain ? 0 : rc;
+    return rc;
 }
 
 /* A typed reference of whatever table type the page has now. The caller has a general one. */

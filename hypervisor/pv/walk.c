@@ -2,7 +2,8 @@
 /*
  * Walking the page tables that the current vCPU runs on. The tables cannot be freed while we look: its root
  * is held, and every present entry of a valid table holds what it points to; another vCPU may drop an entry
- * meanwhile, so the last step takes real references and checks again.
+ * meanwhile, so the last step takes real references. The guest that races with itself may get another page or
+ * table of its own than va maps, never somebody else's.
  */
 #include "domain.h"
 #include "lib.h"
@@ -19,6 +20,13 @@ static uint64_t entry_at(uint64_t table_pa, unsigned i)
     return READ_ONCE(((const uint64_t *)direct_map(table_pa))[i]);
 }
 
+/* Only what is a frame in use may be read: another vCPU may have freed a table and got its frame back as memory
+ * to write, and the direct map has no mapping for holes between RAM. Holes never have a reference. */
+static bool readable(mfn_t m)
+{
+    return mfn_valid(m) && READ_ONCE(page_of(m)->count) != 0;
+}
+
 /* Physical address of the level-1 table, 0 if there is none. */
 static uint64_t l1_table(uint64_t va)
 {
@@ -26,7 +34,7 @@ static uint64_t l1_table(uint64_t va)
 
     for (int shift = 39; shift > 12; shift -= 9) {
         e = entry_at(e & PTE_ADDR_MASK, (va >> shift) & 511);
-        if ((e & (PTE_P | PTE_PSE)) != PTE_P || !mfn_valid(mfn_of_paddr(e & PTE_ADDR_MASK)))
+        if ((e & (PTE_P | PTE_PSE)) != PTE_P || !readable(mfn_of_paddr(e & PTE_ADDR_MASK)))
             return 0;
     }
     return e & PTE_ADDR_MASK;

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "port.h"
 #include "x86/guest.h"
+#include "x86/pv.h"
 #include "x86/hypercalls.h"
 #include "x86/irqs.h"
 #include "x86/pci.h"
@@ -66,7 +67,7 @@ static long op_set_iopl(struct vcpu *v, guest_ptr_t arg)
         return -XEN_EFAULT;
     if (s.iopl > 3)
         return -XEN_EINVAL;
-    to_x86(v)->iopl = (uint8_t)s.iopl;
+    pv_set_iopl(to_x86(v), s.iopl);
     return 0;
 }
 

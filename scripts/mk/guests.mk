@@ -1,4 +1,4 @@
-# Test guests: guests/NAME/main.c and guests/kit make build/guests/NAME.elf. `make guests` builds all, `make system` runs them.
+# Test guests: guests/NAME/main.c and guests/kit make build/guests/NAME.elf. `make guests` builds all, `make guests-check` runs them.
 GUESTS := $(patsubst guests/%/main.c,%,$(wildcard guests/*/main.c))
 GUEST_KIT := $(patsubst guests/kit/%.c,$(B)/guests/kit/%.o,$(wildcard guests/kit/*.c)) $(B)/guests/kit/start.o
 GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-strict-aliasing -fno-pie -mcmodel=kernel -mno-red-zone \
@@ -23,9 +23,9 @@ $(B)/guests/%.elf: $(B)/guests/%/main.o $(GUEST_KIT) guests/kit/guest.lds
 	  -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -o $@ $< $(GUEST_KIT)
 
 .SECONDARY: $(GUEST_KIT) $(GUESTS:%=$(B)/guests/%/main.o)
-.PHONY: guests system
+.PHONY: guests guests-check
 guests: $(GUESTS:%=$(B)/guests/%.elf)
 
 HV ?= $(B)/zendo.elf
-system: guests
-	python3 tests/system/guests.py --hv $(HV)
+guests-check: guests $(HV)
+	python3 tests/system/guests.py --hv $(HV) --jobs $(JOBS)

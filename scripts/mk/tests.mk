@@ -7,7 +7,7 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -I
   -DZENDO_HOST -DZENDO_DEBUG $(ABI_CFLAGS) $(WARN) -Wno-missing-prototypes
 SAN := -fno-sanitize-recover=all -fsanitize=address,undefined
 HOST_LIB := $(wildcard tests/host/*.c) hypervisor/lib/lock.c
-HOST_HDR := $(wildcard hypervisor/include/*.h hypervisor/include/x86/*.h tests/host/*.h)
+HOST_HDR := $(wildcard hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h)
 sources_of = $(shell sed -n '1,12s/^.*sources: *//p' $(1))
 # ... and a line "libs: -lfoo" adds libraries.
 libs_of = $(shell sed -n '1,12s/^.*libs: *//p' $(1))
@@ -22,6 +22,49 @@ $(B)/fuzz/%: tests/fuzz/f_%.c $$(call sources_of,tests/fuzz/f_%.c) $(HOST_LIB) $
 	@mkdir -p $(@D)
 	$(CLANG) $(HOST_CFLAGS) $(SAN) -fsanitize=fuzzer -o $@ $< $(call sources_of,$<) $(HOST_LIB) $(call libs_of,$<)
 
-.PHONY: unit
-unit: $(UNIT:%=$(B)/unit/%)
-	@for t in $^; do echo "== $$t"; $$t || exit 1; done
+# Tests with threads, under the thread sanitizer: make build/tsan/t_NAME.
+$(B)/tsan/%: tests/unit/%.c $$(call sources_of,tests/unit/%.c) $(HOST_LIB) $(HOST_HDR)
+	@mkdir -p $(@D)
+	gcc $(HOST_CFLAGS) -fsanitize=thread --param tsan-distinguish-volatile=1 -o $@ $< $(call sources_of,$<) \
+	  $(HOST_LIB) -lcmocka -lpthread $(call libs_of,$<)
+
+# What the sum at the end counts: a cmocka test, a corpus file, a header, a source file's includes, a check of a guest or of
+# domain 0. `make check` builds with -k first, so that one broken file does not hide the other results.
+JOBS ?= 2
+SECONDS_ := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+UNIT_BIN := $(UNIT:%=$(B)/unit/%)
+FUZZ_BIN := $(FUZZ:%=$(B)/fuzz/%)
+DOM0 := $(B)/dom0-$(FLAVOUR).gz
+export HV JOBS
+
+.PHONY: unit corpus fuzz headercheck includecheck system soak check check-build
+unit: $(UNIT_BIN)
+	@scripts/check.py unit
+
+corpus: $(FUZZ_BIN)
+	@scripts/check.py corpus
+
+# make fuzz T=evtchn [SECONDS=600]: what it finds goes to build/fuzz-found; new inputs stay in build/fuzz-corpus.
+fuzz: $(B)/fuzz/$(T)
+	@test -n "$(T)" || { echo "make fuzz T=NAME, one of: $(FUZZ)"; exit 1; }
+	@mkdir -p $(B)/fuzz-corpus/$(T) $(B)/fuzz-found tests/fuzz/corpus/$(T)
+	$(B)/fuzz/$(T) -max_total_time=$(SECONDS_) -artifact_prefix=$(B)/fuzz-found/$(T)- $(B)/fuzz-corpus/$(T) \
+	  tests/fuzz/corpus/$(T)
+
+headercheck: $(B)/gen/offsets.h
+	@scripts/check-headers.sh
+includecheck:
+	@scripts/check-includes.sh
+
+# Debian's kernel as domain 0: the quick configurations, or all of them.
+system: $(HV) $(B)/zendo.gz $(DOM0)
+	@tests/system/linux.py --hv $(HV) --jobs $(JOBS) $(T)
+soak: $(HV) $(B)/zendo.gz $(DOM0)
+	@scripts/check.py soak
+
+check-build: all guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0)
+check:
+	@rc=0; $(MAKE) --no-print-directory -k -j$(JOBS) check-build >$(B)-check.log 2>&1 || rc=$$?; \
+	mkdir -p $(B); mv $(B)-check.log $(B)/check-build.log; \
+	[ $$rc = 0 ] || grep -E 'error:|Error |undefined reference|\*\*\*' $(B)/check-build.log | head -n 40; \
+	BUILT=$$rc scripts/check.py headers includes unit corpus guests linux

@@ -17,6 +17,9 @@ void pv_failsafe(struct x86_vcpu *xv);
 /* A software interrupt (int n, int3): no error code, no permission check. */
 void pv_inject_software(struct vcpu *v, unsigned vector);
 
+/* pv/callbacks.c: the current vCPU's virtual I/O privilege level; its kernel reaches ports directly from 1 on. */
+void pv_set_iopl(struct x86_vcpu *xv, unsigned iopl);
+
 /* pv/context.c: fill v, which does not run, from the ABI form. -XEN_EINVAL, -XEN_ERESTART (again). */
 int pv_context_set(struct vcpu *v, const struct vcpu_guest_context *c) __must_check;
 

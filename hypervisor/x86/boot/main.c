@@ -99,7 +99,6 @@ static void start_dom0(void)
         panic("domain 0 could not be made; the lines above say why");
     if (iocaps_init_hardware(d))
         panic("no memory for domain 0's I/O rights");
-    to_x86(d->vcpu[0])->iobase_kernel = TSS_IOBASE_ON;
     console_end_boot();
     mm_free_init();
     log_info("domain 0 starts\n");

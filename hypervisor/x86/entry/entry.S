@@ -246,9 +246,11 @@ trap_common:
     testb $3, R_cs(%rsp)
     jz 1f
     mov CPU_current(%rsp), %rbx
+    cmpb $14, R_vector(%rsp)
+    jne 2f
     mov %cr2, %rax /* before interrupts: a fault of ours would overwrite it */
-    mov %rax, V_cr2(%rbx)
-    sti
+    mov %rax, V_fault(%rbx)
+2:  sti
     call trap_guest /* (regs) */
     jmp ret_to_guest
 1:  call trap_hypervisor /* (regs); returns to retry or after a fix-up */

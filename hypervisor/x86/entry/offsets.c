@@ -50,5 +50,5 @@ void offsets(void)
     VCPU(V_syscall_mask, syscall_mask);
     VCPU(V_slow_flags, slow_flags);
     VCPU(V_restart, hcall_restart);
-    VCPU(V_cr2, cr2);
+    VCPU(V_fault, fault_addr);
 }

@@ -96,8 +96,10 @@ void hyp_unmap(uint64_t va)
 
 void hyp_l4_install(uint64_t *l4)
 {
-    memcpy(&l4[HYP_L4_FIRST], &hyp_l4[HYP_L4_FIRST],
-           (HYP_L4_LAST - HYP_L4_FIRST + 1) * sizeof(uint64_t));
+    /* User access only to the M2P: a guest may map its level-4 table into itself (read-only), which makes of
+     * these entries mappings of our tables. */
+    for (unsigned i = HYP_L4_FIRST; i <= HYP_L4_LAST; i++)
+        l4[i] = i == L4_INDEX(M2P_RO_VIRT) ? hyp_l4[i] : hyp_l4[i] & ~PTE_US;
 }
 
 /* Every level-4 slot of ours exists before the first guest table is made. */
