@@ -67,7 +67,7 @@ static void block_insert(uint64_t frame, unsigned order, uint64_t clean, uint32_
 
     pg->order = (uint8_t)order;
     pg->flags |= (uint8_t)(PGF_FREE | (dirty ? PGF_DIRTY : 0));
-    pg->type = dirty ? clean : 0;
+    WRITE_ONCE(pg->type, dirty ? clean : 0); /* pgt_drain() of a stale pointer may look */
     pg->tlb_stamp = stamp;
     pg->prev = 0;
     pg->next = *head;
@@ -95,7 +95,7 @@ static uint64_t block_remove(uint64_t frame)
     if (!z->head[dirty][order])
         z->orders[dirty] &= ~(1u << order);
     pg->flags &= (uint8_t) ~(PGF_FREE | PGF_DIRTY);
-    pg->type = 0;
+    WRITE_ONCE(pg->type, 0);
     pg->next = pg->prev = 0;
     pg->order = 0;
     return clean;
@@ -109,7 +109,7 @@ static uint32_t stamp_later(uint32_t a, uint32_t b)
 static bool buddy_is_free(uint64_t buddy, uint64_t frame, unsigned order)
 {
     return buddy && zone_of(buddy) == zone_of(frame) && mfn_valid(mfn(buddy)) &&
-           (frame_table[buddy].flags & PGF_FREE) && frame_table[buddy].order == order;
+           (READ_ONCE(frame_table[buddy].flags) & PGF_FREE) && frame_table[buddy].order == order;
 }
 
 /* Put a block on its list, joined with its free buddies. */
@@ -213,7 +213,7 @@ mfn_t frames_take(unsigned order, unsigned flags, unsigned bits)
     for (i = 0; i < 1ULL << order; i++) {
         struct page *pg = &frame_table[frame + i];
 
-        BUG_ON(pg->count || pg->owner);
+        BUG_ON(READ_ONCE(pg->count) || READ_ONCE(pg->owner));
         if (!(flags & FA_NOSCRUB) && !(pg->flags & PGF_CLEAN))
             frame_scrub(frame + i);
         pg->flags = 0;

@@ -60,11 +60,11 @@ static void page_free(struct page *pg, bool loose)
 {
     struct domain *d = pg->owner;
 
-    BUG_ON(pg->type & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY | PGT_PINNED));
+    BUG_ON(READ_ONCE(pg->type) & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY | PGT_PINNED));
     BUG_ON(!d);
-    pg->type = 0;
+    WRITE_ONCE(pg->type, 0);
     pg->pt_done = 0;
-    pg->owner = NULL;
+    WRITE_ONCE(pg->owner, NULL);
     if (loose)
         __atomic_fetch_sub(&d->loose_pages, 1, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&d->owned_pages, 1, __ATOMIC_RELEASE);
@@ -134,8 +134,8 @@ static void pages_unreserve(struct domain *d, uint64_t n)
 /* pg is the caller's alone, and its number is in tot_pages. */
 static void page_enter(struct domain *d, struct page *pg)
 {
-    pg->type = 0;
-    pg->owner = d;
+    WRITE_ONCE(pg->type, 0);
+    WRITE_ONCE(pg->owner, d);
     __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
     list_link(d, pg);
     __atomic_store_n(&pg->count, PGC_ALLOC | 1, __ATOMIC_RELEASE);
@@ -217,7 +217,7 @@ int domain_page_assign(struct domain *d, struct page *pg)
 void share_page(struct page *pg, struct domain *d)
 {
     BUG_ON(READ_ONCE(pg->count) != (PGC_HYP | 1) || pg->owner);
-    pg->type = PGT_WRITABLE | PGT_VALID | 1;
+    WRITE_ONCE(pg->type, PGT_WRITABLE | PGT_VALID | 1);
     __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&pg->owner, d, __ATOMIC_RELEASE);
 }
@@ -232,7 +232,7 @@ bool unshare_page(struct page *pg)
                                      __ATOMIC_RELAXED))
         return false;
     BUG_ON(pg->type != (PGT_WRITABLE | PGT_VALID | 1));
-    pg->type = 0;
+    WRITE_ONCE(pg->type, 0);
     page_free(pg, false);
     return true;
 }

@@ -31,7 +31,7 @@ static struct page *entry_find(struct vcpu *v, uint64_t host_addr, unsigned flag
         put_page(pg);
         return NULL;
     }
-    if ((pg->type & PGT_TYPE_MASK) != PGT_L1) {
+    if ((READ_ONCE(pg->type) & PGT_TYPE_MASK) != PGT_L1) {
         pgt_release_table(v, pg);
         put_page(pg);
         return NULL;

@@ -68,7 +68,7 @@ static int update_from(struct vcpu *v, struct page *pt, uint64_t *slot, uint64_t
 int pgt_update(struct vcpu *v, struct page *pt, unsigned index, uint64_t now, struct domain *pgd,
                bool preserve_ad)
 {
-    uint64_t type = pt->type & PGT_TYPE_MASK, *table, old, seen;
+    uint64_t type = READ_ONCE(pt->type) & PGT_TYPE_MASK, *table, old, seen;
     int rc = -XEN_EAGAIN;
 
     if (type == PGT_L4 && pgt_slot_is_ours(index))
@@ -95,7 +95,7 @@ int pgt_emulated_write(struct vcpu *v, struct page *pg, unsigned index, uint64_t
         rc = pgt_hold_table(pg);
     if (unlikely(rc))
         return rc;
-    type = pg->type & PGT_TYPE_MASK;
+    type = READ_ONCE(pg->type) & PGT_TYPE_MASK;
     table = map_frame(mfn_of(pg));
     if (type == PGT_L4 && pgt_slot_is_ours(index)) {
         rc = -XEN_EINVAL;

@@ -78,7 +78,7 @@ struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
         put_page(pg);
         return NULL;
     }
-    if ((pg->type & PGT_TYPE_MASK) != PGT_L1) {
+    if ((READ_ONCE(pg->type) & PGT_TYPE_MASK) != PGT_L1) {
         pgt_release_table(v, pg);
         put_page(pg);
         return NULL;

@@ -154,13 +154,15 @@ struct vcpu *current_vcpu(void)
 
 __noreturn static void idle_loop(void)
 {
+    irq_enable();
     for (;;) {
-        irq_disable();
-        if (!cpu_info()->softirq_pending) {
-            if (!idle_work())
+        if (!READ_ONCE(cpu_info()->softirq_pending) && !idle_work()) {
+            irq_disable();
+            /* the last look, with interrupts off until the processor sleeps */
+            if (!READ_ONCE(cpu_info()->softirq_pending))
                 __asm__ volatile("sti; hlt" ::: "memory");
+            irq_enable();
         }
-        irq_enable();
         softirq_run();
     }
 }

@@ -1,8 +1,7 @@
 # Domain 0's kernel and image, GRUB's CD image, `make run`. The variables of run: scripts/run.sh.
-FLAVOUR ?= amd64
 DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*.sh) scripts/dom0-image.sh
 
-# Downloaded once, and kept by `make clean`'s absence only: remove build/kernel for a newer one.
+# Downloaded once and kept, also by `make clean`: remove build/kernel/FLAVOUR for a newer one.
 $(B)/kernel/%/version: | scripts/fetch-kernel.sh
 	scripts/fetch-kernel.sh $*
 
@@ -17,6 +16,6 @@ $(B)/zendo.iso: $(B)/zendo.gz $(B)/dom0-$(FLAVOUR).gz scripts/make-iso.sh
 dom0: $(B)/dom0-$(FLAVOUR).gz
 iso: $(B)/zendo.iso
 
-# Settings reach the script as environment: what make was given on its command line is exported by make itself.
+# Settings reach the script as environment: make exports what its own command line gave.
 run: $(B)/zendo.elf $(B)/dom0-$(FLAVOUR).gz $(if $(ISO),$(B)/zendo.iso)
 	@FLAVOUR=$(FLAVOUR) scripts/run.sh

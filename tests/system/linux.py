@@ -239,7 +239,7 @@ def report(r, verbose):
     print("%-16s %3d passed %3d failed  %5.1f s" % (r.config.name, len(r.checks) - bad, bad, r.seconds))
     for good, name, detail in r.checks:
         if verbose or not good:
-            print("    %s %s%s" % ("ok" if good else "not ok", name, ": " + detail if detail else ""))
+            print("    %s %s%s" % ("ok" if good else "not ok", name, ": " + detail if detail and not good else ""))
     if bad and not r.checks[-1][0]:
         print("".join("    | %s\n" % t[:160] for t in r.tail), end="")
     sys.stdout.flush()

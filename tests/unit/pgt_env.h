@@ -107,7 +107,7 @@ void cpu_gdt_page_set(unsigned page, mfn_t m)
 void cpu_ldt_set(const mfn_t *frames, unsigned entries)
 {
 }
-static uint64_t e_ldt_frame;
+static __thread uint64_t e_ldt_frame;
 struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
 {
     return get_page_of_mfn(mfn(e_ldt_frame + (va >> FRAME_SHIFT)), v->domain);
@@ -136,8 +136,16 @@ static uint8_t e_cached[E_FRAMES];                 /* bit per CPU */
 static const struct domain *e_cached_for[E_FRAMES]; /* whose frame it was */
 static unsigned e_flushes;
 
+static unsigned e_shared_frames; /* of domain 1 */
+static struct page *e_stamp_watch; /* must be BUSY when a stamp is taken */
+static unsigned e_stamps;
+
 uint32_t tlb_stamp_now(void)
 {
+    if (e_stamp_watch) {
+        E_CHECK(READ_ONCE(e_stamp_watch->type) & PGT_BUSY);
+        e_stamps++;
+    }
     return __atomic_load_n(&e_clock, __ATOMIC_SEQ_CST);
 }
 static void e_cpu_flush(unsigned cpu)
@@ -210,7 +218,7 @@ static void env_check(void)
         for (uint32_t f = d->pages_head; f; f = frame_table[f].next)
             listed++;
         E_CHECK(listed == d->tot_pages && d->tot_pages + d->loose_pages <= d->max_pages);
-        E_CHECK(d->owned_pages == d->tot_pages + d->loose_pages);
+        E_CHECK(d->owned_pages == d->tot_pages + d->loose_pages + (i == 1 ? e_shared_frames : 0));
     }
     env_tlb_check();
 }
@@ -319,7 +327,7 @@ static uint64_t pick(unsigned d, unsigned role)
         return env_rand(E_FRAMES + 4); /* anybody's */
     if (role >= 4 && r > 1)
         k = 16 + env_rand(48);
-    return e_frames[d][k];
+    return READ_ONCE(e_frames[d][k]);
 }
 
 static unsigned pick_index(void)
@@ -364,6 +372,7 @@ static long call(struct vcpu *v, unsigned nr, const uint64_t *a)
     }
 }
 
+static bool e_patient;       /* the guest always comes back */
 static bool env_smp;         /* no checks in between */
 static bool env_interleave;  /* other vCPUs do things between continuations */
 static void env_step(unsigned di, unsigned vi, bool nested);
@@ -373,7 +382,7 @@ static long run(unsigned di, unsigned vi, bool nested, unsigned nr, uint64_t a1,
                 uint64_t a4)
 {
     uint64_t a[5] = {a1, a2, a3, a4, 0};
-    bool quits = env_rand(8) == 0;
+    bool quits = !e_patient && env_rand(8) == 0;
 
     for (unsigned n = 0;; n++) {
         long rc;
@@ -440,7 +449,7 @@ static void step_ext(unsigned di, unsigned vi, bool nested)
         op[i].arg1.mfn = cmd == MMUEXT_NEW_USER_BASEPTR && env_rand(3) == 0 ? 0 : pick(di, role);
         op[i].arg2.src_mfn = pick(di, 4);
         if (cmd == MMUEXT_SET_LDT) {
-            e_ldt_frame = env_smp ? e_frames[di][60] : pick(di, 4);
+            e_ldt_frame = pick(di, 4);
             op[i].arg1.linear_addr = 0;
             op[i].arg2.nr_ents = env_rand(600);
         }
@@ -451,7 +460,7 @@ static void step_ext(unsigned di, unsigned vi, bool nested)
 static void step_memory(unsigned di, unsigned vi, bool nested)
 {
     unsigned k = env_rand(4) ? 16 + env_rand(48) : env_rand(64);
-    xen_pfn_t f = e_frames[di][k], got = 7;
+    xen_pfn_t f = READ_ONCE(e_frames[di][k]), got = 7;
     struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
 
     r.extent_start.p = &f;
@@ -460,14 +469,14 @@ static void step_memory(unsigned di, unsigned vi, bool nested)
 
         x.out.extent_start.p = &got;
         if (!run(di, vi, nested, __HYPERVISOR_memory_op, XENMEM_exchange, (uintptr_t)&x, 0, 0))
-            e_frames[di][k] = got;
+            WRITE_ONCE(e_frames[di][k], got);
         return;
     }
     if (run(di, vi, nested, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, (uintptr_t)&r, 0, 0) == 1 ||
         env_rand(2)) {
         r.extent_start.p = &got;
         if (run(di, vi, nested, __HYPERVISOR_memory_op, XENMEM_populate_physmap, (uintptr_t)&r, 0, 0) == 1)
-            e_frames[di][k] = got;
+            WRITE_ONCE(e_frames[di][k], got);
     }
 }
 

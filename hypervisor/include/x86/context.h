@@ -11,6 +11,6 @@ void vcpu_state_sync(struct vcpu *v);
 void vcpu_state_sync_elsewhere(struct vcpu *v);
 /* This CPU becomes idle for the first time; its idle vCPU exists. */
 __noreturn void cpu_idle_run(void);
-/* Something useful to do with interrupts off for a moment before halting (scrubbing): true if it did. */
+/* Something useful to do when there is nothing else (scrubbing), interrupts on: true if there may be more. */
 bool idle_work(void);
 void runstate_area_update(struct vcpu *v); /* common/vcpu_ops.c */

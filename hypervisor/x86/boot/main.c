@@ -51,14 +51,7 @@ static void idle_vcpu_make(void)
 
 bool idle_work(void)
 {
-    bool more;
-
-    if (!opt.bootscrub)
-        return false;
-    irq_enable();
-    more = frames_scrub_some();
-    irq_disable();
-    return more;
+    return opt.bootscrub && frames_scrub_some();
 }
 
 __noreturn void cpu_idle_enter(unsigned cpu)

@@ -1,4 +1,4 @@
-# The network card works: DHCP from QEMU's user network, then TCP to its gateway side.
+# The network card works: DHCP from QEMU's user network, then pings its gateway.
 . /scripts/lib.sh
 yes card wait_for 10 test -e /sys/class/net/eth0
 ip link set eth0 up
