@@ -88,6 +88,8 @@ uint32_t tlb_stamp_now(void);
  * tlb_stamp_now() taken after the mapping was removed). CPUs that flushed since are left alone.
  * Interrupts on; holds no RANK_IRQ lock. */
 void tlb_flush_stale(uint32_t stamp);
+/* The same for a frame that was a page table: idle CPUs too. */
+void tlb_flush_stale_tables(uint32_t stamp);
 
 /* --- Hypercall plumbing ------------------------------------------------------------------------------ */
 

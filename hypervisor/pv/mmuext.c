@@ -90,11 +90,11 @@ static int root_drop(struct vcpu *v, mfn_t old)
     if (mfn_eq(old, INVALID_MFN))
         return 0;
     pg = page_of(old);
-    if (pgt_put_page(pg, true)) {
+    if (!pgt_put_page(pg, true))
+        return 0;
+    if (!to_x86(v)->drain)
         to_x86(v)->drain = pg;
-        return -XEN_ERESTART;
-    }
-    return 0;
+    return -XEN_ERESTART;
 }
 
 int pv_set_cr3(struct vcpu *v, uint64_t mfn_val)

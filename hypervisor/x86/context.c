@@ -176,6 +176,10 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
         vcpu_state_sync_elsewhere(next);
     flags = irq_save();
     ci->current = next;
+    if (next->idle)
+        tlb_lazy_enter();
+    else
+        tlb_lazy_leave();
     if (!next->idle && ci->loaded != next) {
         unload_self();
         load(to_x86(next));

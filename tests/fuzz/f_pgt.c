@@ -12,7 +12,7 @@ static const uint8_t *at, *end;
 static uint64_t seed;
 
 /* Bytes of the input while there are any, mixed so that one byte can reach every choice. */
-static unsigned env_rand(unsigned below)
+unsigned env_rand(unsigned below)
 {
     unsigned b = at < end ? *at++ : 0;
 

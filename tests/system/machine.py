@@ -8,6 +8,7 @@
 
 Whatever happens, the process it started (and only that one) is gone after the with block.
 """
+import ctypes
 import os
 import re
 import select
@@ -16,7 +17,13 @@ import time
 
 # The hypervisor's own last words: no use in waiting on. (Z) is ours, (XEN) the reference's.
 DEAD = re.compile(r"\((?:Z|XEN)\).*(?:PANIC|[Pp]anic|[Dd]om(?:ain |0 ?)?0? ?crashed)|Kernel panic - not syncing")
+LIBC = ctypes.CDLL(None)
 SLOW = float(os.environ.get("SLOW", "1"))       # stretches every timeout
+
+
+def end_with_parent():
+    """Runs in the child: PR_SET_PDEATHSIG, so that QEMU does not outlive a harness that was killed."""
+    LIBC.prctl(1, 9)
 
 
 class Trouble(Exception):
@@ -32,7 +39,7 @@ class Machine:
     def __enter__(self):
         self.started = time.time()
         self.proc = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT)
+                                     stderr=subprocess.STDOUT, preexec_fn=end_with_parent)
         return self
 
     def __exit__(self, *_):

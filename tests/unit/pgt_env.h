@@ -34,7 +34,7 @@
 #define E_CPUS 4
 #define E_AGAIN (-987654)
 
-static unsigned env_rand(unsigned below);
+unsigned env_rand(unsigned below); /* the test's: a number below `below` */
 
 #define E_CHECK(c)                                                                                 \
     do {                                                                                           \

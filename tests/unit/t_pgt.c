@@ -10,7 +10,7 @@
 
 static uint64_t seed = 1;
 
-static unsigned env_rand(unsigned below)
+unsigned env_rand(unsigned below)
 {
     seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
     return below ? (unsigned)(seed >> 33) % below : 0;

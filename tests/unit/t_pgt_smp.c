@@ -29,7 +29,7 @@ TSAN_VOLATILE(16)
 
 static __thread uint64_t seed = 1;
 
-static unsigned env_rand(unsigned below)
+unsigned env_rand(unsigned below)
 {
     seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
     return below ? (unsigned)(seed >> 33) % below : 0;

@@ -66,6 +66,8 @@ void tlb_flush_page_cpus(const uint64_t mask[MAX_CPUS / 64], uint64_t va);
 void tlb_flush_all(void);                   /* all CPUs, global pages too */
 void tlb_flush_guest_local(void);           /* this CPU, guest translations */
 void tlb_init(void);                        /* installs the interrupt vector */
+void tlb_lazy_enter(void);                  /* this CPU becomes idle, keeping a guest's tables */
+void tlb_lazy_leave(void);                  /* ... and goes back to the guest */
 void write_guest_cr3(uint64_t cr3);         /* load it, tick the clock, note it in cpu_info */
 
 /* --- Boot order --- */

@@ -9,6 +9,10 @@
  * (uint32_t)(clock - s), so that a wrap of the 32 bits can only cause a flush too many, never one too few.
  *
  * A CPU that runs on idle_cr3 holds no guest translation and is skipped: it loads cr3 before it runs a guest.
+ *
+ * An idle CPU keeps the page tables of the vCPU that went to sleep on it, but touches no guest address. It is not
+ * woken for a flush; it finds the flush wanted when it goes back to a guest ("lazy"). The exception is a page
+ * table that stops being one (tlb_flush_stale_tables): the processor might walk it at any time of its own accord.
  */
 #include "irq.h"
 #include "lock.h"
@@ -21,6 +25,8 @@
 struct cpu_flush {
     uint64_t stamp;    /* [a] flush clock at its last full flush */
     uint64_t on_guest; /* [a] cr3 is a guest's */
+    uint32_t lazy;     /* [a] idle: a flush may wait */
+    uint32_t wanted;   /* [a] ... and one does */
 } __aligned_to(64);
 
 static struct cpu_flush cpus[MAX_CPUS];
@@ -107,7 +113,33 @@ static bool any(const uint64_t *mask)
     return all;
 }
 
-static void flush_mask(const uint64_t mask[MAX_CPUS / 64], uint64_t what)
+void tlb_lazy_enter(void)
+{
+    __atomic_store_n(&cpus[cpu_self()].lazy, 1, __ATOMIC_SEQ_CST);
+}
+
+void tlb_lazy_leave(void)
+{
+    struct cpu_flush *c = &cpus[cpu_self()];
+
+    __atomic_store_n(&c->lazy, 0, __ATOMIC_SEQ_CST);
+    /* pairs with leave_to_lazy(): either it sees us awake or we see the wish */
+    if (__atomic_load_n(&c->wanted, __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&c->wanted, 0, __ATOMIC_SEQ_CST);
+        flush_guest_local();
+    }
+}
+
+/* Is it enough to leave word for this CPU? */
+static bool leave_to_lazy(struct cpu_flush *c)
+{
+    if (!__atomic_load_n(&c->lazy, __ATOMIC_SEQ_CST))
+        return false;
+    __atomic_store_n(&c->wanted, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&c->lazy, __ATOMIC_SEQ_CST);
+}
+
+static void flush_mask(const uint64_t mask[MAX_CPUS / 64], uint64_t what, bool lazy_may_wait)
 {
     unsigned self = cpu_self(), n = cpu_count();
     uint64_t others[MAX_CPUS / 64];
@@ -117,6 +149,9 @@ static void flush_mask(const uint64_t mask[MAX_CPUS / 64], uint64_t what)
     for (unsigned i = 0; i < MAX_CPUS / 64; i++)
         others[i] = mask[i];
     others[self / 64] &= ~BIT(self % 64);
+    for (unsigned cpu = 0; lazy_may_wait && cpu < n; cpu++)
+        if ((others[cpu / 64] & BIT(cpu % 64)) && leave_to_lazy(&cpus[cpu]))
+            others[cpu / 64] &= ~BIT(cpu % 64);
     if (!any(others))
         return;
 
@@ -134,12 +169,12 @@ static void flush_mask(const uint64_t mask[MAX_CPUS / 64], uint64_t what)
 
 void tlb_flush_cpus(const uint64_t mask[MAX_CPUS / 64])
 {
-    flush_mask(mask, 0);
+    flush_mask(mask, 0, true);
 }
 
 void tlb_flush_page_cpus(const uint64_t mask[MAX_CPUS / 64], uint64_t va)
 {
-    flush_mask(mask, va & FRAME_MASK);
+    flush_mask(mask, va & FRAME_MASK, true);
 }
 
 void tlb_flush_all(void)
@@ -150,7 +185,7 @@ void tlb_flush_all(void)
         mask[i] = ~0UL;
     for (unsigned cpu = cpu_count(); cpu < MAX_CPUS; cpu++)
         mask[cpu / 64] &= ~BIT(cpu % 64);
-    flush_mask(mask, FLUSH_GLOBAL);
+    flush_mask(mask, FLUSH_GLOBAL, false);
 }
 
 uint32_t tlb_stamp_now(void)
@@ -158,7 +193,7 @@ uint32_t tlb_stamp_now(void)
     return (uint32_t)__atomic_load_n(&flush_clock, __ATOMIC_SEQ_CST);
 }
 
-void tlb_flush_stale(uint32_t stamp)
+static void flush_stale(uint32_t stamp, bool lazy_may_wait)
 {
     uint64_t mask[MAX_CPUS / 64] = {0}, found = 0, now;
     unsigned n = cpu_count();
@@ -175,5 +210,15 @@ void tlb_flush_stale(uint32_t stamp)
         found = 1;
     }
     if (found)
-        flush_mask(mask, 0);
+        flush_mask(mask, 0, lazy_may_wait);
+}
+
+void tlb_flush_stale(uint32_t stamp)
+{
+    flush_stale(stamp, true);
+}
+
+void tlb_flush_stale_tables(uint32_t stamp)
+{
+    flush_stale(stamp, false);
 }
