@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 HV=${HV:-build/zendo.elf}               # a multiboot image; Debian's xen works too, for comparison
 CPUS=${CPUS:-2}
 MEMORY=${MEMORY:-2G}
-CPU=${CPU:-max,-smap}                   # QEMU's own emulation of iret in user mode fails with SMAP: docs/TESTING.md
+CPU=${CPU:-max}
 MACHINE=${MACHINE:-pc}                  # pc or q35
 DOM0_MEM=${DOM0_MEM:-1G}
 FLAVOUR=${FLAVOUR:-amd64}               # amd64, rt-amd64, cloud-amd64

@@ -116,8 +116,11 @@ static void console_softirq(void)
 
     for (i = 0; i < console_nr_devs; i++)
         if (console_devs[i]->getc)
-            while (rx_batch(console_devs[i]) && !preempt_needed())
-                ;
+            while (rx_batch(console_devs[i]))
+                if (preempt_needed()) { /* come back for the rest: the device is quiet until it is read */
+                    softirq_raise(cpu_self(), SOFTIRQ_CONSOLE);
+                    break;
+                }
     if (dom_hw && end != READ_ONCE(announced)) {
         WRITE_ONCE(announced, end);
         virq_raise_global(VIRQ_CON_RING);

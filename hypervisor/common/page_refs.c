@@ -62,6 +62,8 @@ static void page_free(struct page *pg, bool loose)
 
     BUG_ON(READ_ONCE(pg->type) & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY | PGT_PINNED));
     BUG_ON(!d);
+    if (PGT_LEVEL(pg->type) >= 1 && PGT_LEVEL(pg->type) <= 4)
+        tlb_flush_stale_tables(pg->tlb_stamp); /* no processor may walk what will not be a table */
     WRITE_ONCE(pg->type, 0);
     pg->pt_done = 0;
     WRITE_ONCE(pg->owner, NULL);

@@ -218,7 +218,9 @@ static int get_first(struct page *pg, uint64_t x, uint64_t type, bool may_stop)
         to = PGT_WRITABLE | PGT_VALID | 1;
     if (!__atomic_compare_exchange_n(&pg->type, &x, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return -XEN_EAGAIN;
-    if (retype)
+    if (retype && has_entries(x & PGT_TYPE_MASK))
+        tlb_flush_stale_tables(pg->tlb_stamp);
+    else if (retype)
         tlb_flush_stale(pg->tlb_stamp);
     if (type == PGT_WRITABLE) {
         if (retype)

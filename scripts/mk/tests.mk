@@ -15,7 +15,7 @@ libs_of = $(shell sed -n '1,12s/^.*libs: *//p' $(1))
 .SECONDEXPANSION:
 $(B)/unit/%: tests/unit/%.c $$(call sources_of,tests/unit/%.c) $(HOST_LIB) $(HOST_HDR)
 	@mkdir -p $(@D)
-	gcc $(HOST_CFLAGS) $(SAN) -o $@ $< $(call sources_of,$<) $(HOST_LIB) -lcmocka -lpthread \
+	@echo "  HOSTCC $@"; gcc $(HOST_CFLAGS) $(SAN) -o $@ $< $(call sources_of,$<) $(HOST_LIB) -lcmocka -lpthread \
 	  $(call libs_of,$<)
 
 $(B)/fuzz/%: tests/fuzz/f_%.c $$(call sources_of,tests/fuzz/f_%.c) $(HOST_LIB) $(HOST_HDR)
@@ -25,7 +25,7 @@ $(B)/fuzz/%: tests/fuzz/f_%.c $$(call sources_of,tests/fuzz/f_%.c) $(HOST_LIB) $
 # Tests with threads, under the thread sanitizer: make build/tsan/t_NAME.
 $(B)/tsan/%: tests/unit/%.c $$(call sources_of,tests/unit/%.c) $(HOST_LIB) $(HOST_HDR)
 	@mkdir -p $(@D)
-	gcc $(HOST_CFLAGS) -fsanitize=thread --param tsan-distinguish-volatile=1 -o $@ $< $(call sources_of,$<) \
+	@echo "  HOSTCC $@"; gcc $(HOST_CFLAGS) -fsanitize=thread --param tsan-distinguish-volatile=1 -o $@ $< $(call sources_of,$<) \
 	  $(HOST_LIB) -lcmocka -lpthread $(call libs_of,$<)
 
 # What the sum at the end counts: a cmocka test, a corpus file, a header, a source file's includes, a check of a guest or of

@@ -296,6 +296,11 @@ WEAK void tlb_flush_stale(uint32_t stamp)
     host_tlb_flushes++;
 }
 
+WEAK void tlb_flush_stale_tables(uint32_t stamp)
+{
+    tlb_flush_stale(stamp);
+}
+
 /* --- Continuations --- */
 
 struct host_again host_again;
