@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 # check-docs.sh: what the documents name is still there. In README.md and docs/**/*.md it looks at
 #   `name()`, `struct name`, `enum name`, `some_name`  an identifier of the tree or of the ABI headers; with () one that is followed by (
-#   `path/file.c`                                      a file: from the top, or below hypervisor/, or below hypervisor/include/
+#   `path/file.c`                                      a file: from the top, below hypervisor/ or hypervisor/include/; a bare name: anywhere
 #   `t_name`, `f_name`                                 a test: tests/unit/t_name.c, tests/fuzz/f_name.c
 #   [text](target)                                     a file, relative to the document
-# Words in back-quotes that are none of these (plain words, command lines, options with =) are not looked at. A check is one
+# NAME in capitals stands for any name. Words in back-quotes that are none of these (plain words, command lines, options with =) are not looked at. A check is one
 # document; what is missing is named with the document. Ends in "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -29,7 +29,16 @@ grep -oE '[A-Za-z_][A-Za-z0-9_]*' "$tmp/text" | sort -u > "$tmp/names"
 } | sort -u > "$tmp/calls"
 grep -oE '(struct|enum|union) [A-Za-z_][A-Za-z0-9_]*' "$tmp/text" | sort -u > "$tmp/types"
 
-have() { [ -e "$1" ] || [ -e "hypervisor/$1" ] || [ -e "hypervisor/include/$1" ]; }
+find $trees docs -type f | sed 's|.*/||' | sort -u > "$tmp/files"
+others="GRUB_CMDLINE_XEN"    # names of other programs
+
+have() {
+    case "$1" in
+    *NAME*) return 0 ;;
+    */*) [ -e "$1" ] || [ -e "hypervisor/$1" ] || [ -e "hypervisor/include/$1" ] ;;
+    *) [ -e "$1" ] || grep -qxF "$1" "$tmp/files" ;;
+    esac
+}
 
 # One document per call; prints what is missing.
 look() {
@@ -38,7 +47,8 @@ look() {
     grep -oE '`[^`]+`' "$tmp/prose" | tr -d '`' | sort -u > "$tmp/quoted"
     grep -xE '[A-Za-z_][A-Za-z0-9_]*\(\)' "$tmp/quoted" | tr -d '()' | sort -u | comm -23 - "$tmp/calls" | sed 's/$/()/'
     grep -xE '(struct|enum|union) [A-Za-z_][A-Za-z0-9_]*' "$tmp/quoted" | sort -u | comm -23 - "$tmp/types"
-    grep -xE '[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)+' "$tmp/quoted" | grep -vE '^[tf]_[a-z_0-9]+$' | sort -u | comm -23 - "$tmp/names"
+    grep -xE '[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)+' "$tmp/quoted" | grep -vE "^([tf]_[a-z_0-9]+|.*NAME.*|$others)\$" |
+        sort -u | comm -23 - "$tmp/names"
     grep -xE 't_[a-z_0-9]+' "$tmp/quoted" | while read -r t; do [ -f "tests/unit/$t.c" ] || echo "$t"; done
     grep -xE 'f_[a-z_0-9]+' "$tmp/quoted" | while read -r t; do [ -f "tests/fuzz/$t.c" ] || echo "$t"; done
     grep -xE '[A-Za-z0-9_./-]+\.(c|h|S|def|lds|md|sh|py|mk)' "$tmp/quoted" | while read -r f; do

@@ -2,6 +2,7 @@
 # From `nm -n` on stdin: the image's own symbol table as assembly (read by common/symbols.c).
 # symbol_count, symbol_addr[] (64-bit, ascending), symbol_name_offset[] (32-bit), symbol_names (strings).
 awk '
+BEGIN { n = 0 }
 $2 ~ /^[tT]$/ && $3 !~ /^\.|^_?_?end|^_stext|^_etext/ { addr[n] = $1; name[n] = $3; n++ }
 END {
   print ".section .rodata.symbols, \"a\""

@@ -23,12 +23,13 @@ enum lock_rank {
     RANK_EVTCHN_Q = 55, /* FIFO queue of a vCPU */
     RANK_PIRQ = 58,     /* guest side of physical interrupts */
     RANK_PAGE_LIST = 60, /* list of a domain's frames, its counts */
+    RANK_HYPMAP = 61,   /* the hypervisor's own page tables */
     RANK_HEAP = 64,     /* frame allocator */
     RANK_SLAB = 62,     /* small objects */
     RANK_TIME = 66,     /* wall clock, platform timer */
     RANK_SCHED = 70,    /* run queue of a CPU (two: lower CPU first) */
     RANK_TIMER = 74,    /* timer heap of a CPU */
-    RANK_MAP = 76,      /* hypervisor virtual mappings */
+    RANK_MAP = 76,      /* list of domains, for look-ups */
     RANK_TLB = 78,      /* one remote flush at a time */
     RANK_IRQ = 80,      /* interrupt descriptors: interrupts off from here on */
     RANK_PCI = 84,      /* configuration space ports */
@@ -54,6 +55,9 @@ void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
 bool try_spin_lock(struct spinlock *l);
 bool spin_is_mine(const struct spinlock *l);
+
+/* Debug key: what each CPU holds. */
+void locks_dump(void);
 
 /* irq_save/irq_restore come from the machine (port.h). */
 uint64_t spin_lock_irqsave(struct spinlock *l);

@@ -67,7 +67,24 @@ static void lock_note_released(const struct spinlock *l)
     panic("lock %s released by CPU %u, which does not hold it", l->name, cpu_self());
 }
 
+/* Others may take and release meanwhile: a snapshot for a person. */
+void locks_dump(void)
+{
+    for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
+        const struct locks_held *h = &locks_held[cpu];
+
+        log_info("cpu %u holds %u locks\n", cpu, READ_ONCE(h->nr));
+        for (unsigned i = 0; i < READ_ONCE(h->nr) && i < LOCKS_HELD_MAX; i++)
+            log_info("  %s (%u)\n", h->lock[i]->name, h->lock[i]->rank);
+    }
+}
+
 #else
+
+void locks_dump(void)
+{
+    log_info("this build keeps no record of locks held: make DEBUG=1\n");
+}
 
 static inline void lock_check_take(const struct spinlock *l, bool may_wait)
 {

@@ -2,8 +2,10 @@
 /* The x86 halves of domains and vCPUs: allocation, processor state at birth, what goes when a domain dies. */
 #include "domain.h"
 #include "lib.h"
+#include "irq.h"
 #include "log.h"
 #include "page.h"
+#include "pgt.h"
 #include "port.h"
 #include "x86/context.h"
 #include "x86/cpu.h"
@@ -98,5 +100,6 @@ int arch_domain_relinquish(struct domain *d)
         if (rc)
             return rc;
     }
-    return 0;
+    pirq_domain_free(d);
+    return pgt_domain_sweep(d, &to_x86d(d)->sweep);
 }

@@ -71,6 +71,7 @@ struct x86_domain {
     uint64_t cpus_dirty[MAX_CPUS / 64]; /* [a] CPUs that may hold translations of this domain */
     struct io_caps *caps;               /* ports, memory, interrupts it may use (x86/iocaps.c) */
     uint8_t *iobitmap;                  /* 8 KiB: 1 = trap; NULL: everything traps */
+    uint64_t sweep;                     /* pgt_domain_sweep() */
     uint32_t tsc_mode;
     uint64_t p2m_nr;                    /* initial pages, for start_info */
     struct e820entry *e820;

@@ -19,6 +19,7 @@
 #include "x86/boot.h"
 #include "x86/context.h"
 #include "x86/cpu.h"
+#include "x86/debug_keys.h"
 #include "x86/guest.h"
 #include "x86/mm.h"
 #include "x86/pci.h"
@@ -125,6 +126,7 @@ void boot_main(uint32_t magic, uint32_t info)
     memory_init();
     machine_init();
     keys_init();
+    debug_keys_init();
     sched_init();
     domains_init();
     idle_vcpu_make();

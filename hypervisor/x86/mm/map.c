@@ -12,7 +12,7 @@
 #include "x86/image.h"
 #include "x86/mm.h"
 
-static struct spinlock map_lock = SPINLOCK_INIT("map", RANK_MAP);
+static struct spinlock map_lock = SPINLOCK_INIT("map", RANK_HYPMAP);
 
 static uint64_t *table_of(uint64_t *entry, bool make)
 {
