@@ -5,6 +5,7 @@
 #   `path/file.c`                                      a file: from the top, below hypervisor/ or hypervisor/include/; a bare name: anywhere
 #   `t_name`, `f_name`                                 a test: tests/unit/t_name.c, tests/fuzz/f_name.c
 #   [text](target)                                     a file, relative to the document
+# docs/LOCKING.md has a row for each rank of lock.h, docs/ABI-STATUS.md one for each of hypercalls.def.
 # NAME in capitals stands for any name. Words in back-quotes that are none of these (plain words, command lines, options with =) are not looked at. A check is one
 # document; what is missing is named with the document. Ends in "N passed, N failed".
 set -u
@@ -57,6 +58,14 @@ look() {
     grep -oE '\]\([^)#: ]+' "$tmp/prose" | sed 's/^](//' | while read -r l; do
         [ -e "$(dirname "$1")/$l" ] || echo "link to $l"
     done
+    case "$1" in
+    docs/LOCKING.md)
+        sed -n 's/^ *\(RANK_[A-Z0-9_]*\) = \([0-9]*\),.*/\2 `\1`/p' hypervisor/include/lock.h |
+            while read -r r; do grep -qF "| $r |" "$1" || echo "row $r"; done ;;
+    docs/ABI-STATUS.md)
+        sed -n 's/^HCALL([^,]*, *\([a-z_]*\)).*/\1/p' hypervisor/include/hypercalls.def |
+            while read -r c; do grep -q "^|.*\b$c ([0-9]" "$1" || echo "row $c"; done ;;
+    esac
 }
 
 passed=0

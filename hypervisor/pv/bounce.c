@@ -141,8 +141,8 @@ void pv_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error)
 
 void pv_syscall_from_user(struct x86_vcpu *xv, regs_t *regs)
 {
-    regs->rcx = regs->rip; /* as the instruction leaves it; the entry stub has used the register */
     bounce_callback(xv, xv->syscall_rip, xv->syscall_mask, "syscall");
+    regs->rflags &= ~FLAG_DF; /* as a kernel asks of its own syscall entry */
 }
 
 /* A compatibility-mode program: without a callback the guest sees #GP... of the instruction, which is two
@@ -157,6 +157,13 @@ void pv_syscall32_from_user(struct x86_vcpu *xv, regs_t *regs)
     }
     regs->rip -= 2;
     pv_inject_exception(&xv->v, 6, 0);
+}
+
+/* From the short way in entry.S: the kernel's stack cannot be written. */
+void pv_syscall_stack_fault(struct x86_vcpu *xv)
+{
+    domain_crash(xv->v.domain, "vcpu %u: no room for a system call's frame on the kernel stack at %lx", xv->v.id,
+                 xv->kernel_sp);
 }
 
 void pv_deliver_event(struct x86_vcpu *xv)
@@ -184,6 +191,11 @@ void pv_failsafe(struct x86_vcpu *xv)
     bounce(xv, regs, xv->failsafe.rip, FLAT_KERNEL_CS, xv->failsafe.mask_events, sel, 4);
 }
 
+void pv_iret_slow_update(struct x86_vcpu *xv)
+{
+    xv->iret_slow = xv->nmi_masked || (xv->v.domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl));
+}
+
 static void deliver_nmi(struct x86_vcpu *xv)
 {
     const struct trap_info *ti = &xv->trap[2];
@@ -194,6 +206,7 @@ static void deliver_nmi(struct x86_vcpu *xv)
         xv->nmi_masked = bounce(xv, regs, xv->nmi.rip, FLAT_KERNEL_CS, true, NULL, 0);
     else if (ti->address)
         xv->nmi_masked = bounce(xv, regs, ti->address, ti->cs, true, NULL, 0);
+    pv_iret_slow_update(xv);
 }
 
 void pv_slow_return(struct x86_vcpu *xv)

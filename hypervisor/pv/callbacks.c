@@ -222,11 +222,15 @@ long do_vm_assist(struct vcpu *v, uint64_t cmd, uint64_t type, uint64_t a3, uint
     switch (cmd) {
     case VMASST_CMD_enable:
         __atomic_fetch_or(&v->domain->vm_assist, BIT(type), __ATOMIC_SEQ_CST);
-        return 0;
+        break;
     case VMASST_CMD_disable:
         __atomic_fetch_and(&v->domain->vm_assist, ~BIT(type), __ATOMIC_SEQ_CST);
-        return 0;
+        break;
     default:
         return -XEN_ENOSYS;
     }
+    for (unsigned i = 0; i < v->domain->max_vcpus; i++)
+        if (v->domain->vcpu[i])
+            pv_iret_slow_update(to_x86(v->domain->vcpu[i]));
+    return 0;
 }

@@ -134,6 +134,7 @@ int pv_context_set(struct vcpu *v, const struct vcpu_guest_context *c)
     copy_callbacks(xv, c);
     copy_fpu(xv, c);
     pv_cr3_update(xv);
+    pv_iret_slow_update(xv);
     if (!xv->kernel_mode && !xv->cr3_user)
         xv->kernel_mode = 1;
     v->initialised = true;

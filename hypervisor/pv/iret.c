@@ -47,6 +47,7 @@ long do_iret(struct vcpu *v, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
     WRITE_ONCE(v->info->evtchn_upcall_mask, !(c.rflags & FLAG_IF));
     if (unlikely(xv->nmi_masked)) {
         xv->nmi_masked = false;
+        pv_iret_slow_update(xv);
         if (xv->nmi_pending)
             __atomic_fetch_or(&xv->slow_flags, XVF_NMI, __ATOMIC_SEQ_CST);
     }

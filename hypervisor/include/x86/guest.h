@@ -27,6 +27,7 @@ struct x86_vcpu {
     uint64_t syscall_rip;        /* [asm] callback syscall; 0: none */
     uint64_t syscall_mask;       /* [asm] 1: it masks events */
     uint64_t iobase_kernel;      /* TSS_IOBASE_ON for the hardware domain, else OFF */
+    uint64_t iret_slow;          /* [asm] iret goes the long way: NMI in progress, or architectural IOPL */
     uint64_t fault_addr;         /* [asm] cr2 of the page fault being handled */
     uint64_t slow_flags;         /* [asm] anything that needs the C path on return to the guest: XVF_* */
 

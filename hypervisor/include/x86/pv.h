@@ -11,6 +11,8 @@ void pv_trap(struct x86_vcpu *xv, regs_t *regs);
 /* pv/bounce.c: enter the guest kernel at a callback or handler as if by an exception. */
 void pv_syscall_from_user(struct x86_vcpu *xv, regs_t *regs);
 void pv_syscall32_from_user(struct x86_vcpu *xv, regs_t *regs);
+void pv_syscall_stack_fault(struct x86_vcpu *xv);
+void pv_iret_slow_update(struct x86_vcpu *xv); /* nmi_masked or vm_assist changed */
 void pv_deliver_event(struct x86_vcpu *xv);
 void pv_slow_return(struct x86_vcpu *xv);
 void pv_failsafe(struct x86_vcpu *xv);

@@ -18,7 +18,7 @@
 extern char trap_stubs[], cpu0_stack[];
 extern char syscall_stub[], syscall_stub_end[], syscall_stub_stack[], syscall_stub32[],
     syscall_stub32_stack[];
-extern uint32_t clac_sites_start[], clac_sites_end[];
+extern uint32_t clac_sites_start[], clac_sites_end[], stac_sites_start[], stac_sites_end[];
 
 static struct idt_gate idt[256] __aligned_to(4096);
 static uint64_t stack_of[MAX_CPUS];
@@ -55,13 +55,19 @@ static void idt_init(void)
 
 /* A guest may run with AC set; with SMAP every entry from it closes the door again. The entry code has
  * three-byte no-ops where clac goes. */
-static void patch_clac(void)
+static void patch_sites(uint32_t *from, const uint32_t *end, const char *insn)
 {
-    for (uint32_t *p = clac_sites_start; p < clac_sites_end; p++) {
+    for (uint32_t *p = from; p < end; p++) {
         char *site = (char *)p + (int32_t)*p;
 
-        memcpy(direct_map(image_paddr(site)), "\x0f\x01\xca", 3);
+        memcpy(direct_map(image_paddr(site)), insn, 3);
     }
+}
+
+static void patch_smap(void)
+{
+    patch_sites(clac_sites_start, clac_sites_end, "\x0f\x01\xca");
+    patch_sites(stac_sites_start, stac_sites_end, "\x0f\x01\xcb");
 }
 
 static bool page_at(uint64_t va, uint64_t flags)
@@ -218,7 +224,7 @@ void cpu_setup(unsigned cpu)
     wrmsr(MSR_PAT, PAT_VALUE);
     control_registers();
     if (cpu == 0 && cpu_features.smap)
-        patch_clac();
+        patch_smap();
     wrmsr(MSR_STAR, ((uint64_t)SEL_GUEST_CS32 << 48) | ((uint64_t)SEL_HYP_CS << 32));
     wrmsr(MSR_LSTAR, stub);
     wrmsr(MSR_CSTAR, stub + (uint64_t)(syscall_stub32 - syscall_stub));

@@ -55,8 +55,23 @@
 
 /* Becomes clac where SMAP is on (cpu/setup.c). */
 .macro CLAC_SITE
-9:  .byte 0x0f, 0x1f, 0x00
-    .pushsection .clac_sites, "a"; .balign 4; .long 9b - .; .popsection
+.Lclac\@:
+    .byte 0x0f, 0x1f, 0x00
+    .pushsection .clac_sites, "a"; .balign 4; .long .Lclac\@ - .; .popsection
+.endm
+
+/* Becomes stac there. */
+.macro STAC_SITE
+.Lstac\@:
+    .byte 0x0f, 0x1f, 0x00
+    .pushsection .stac_sites, "a"; .balign 4; .long .Lstac\@ - .; .popsection
+.endm
+
+/* One instruction that touches guest memory; a fault goes on at `fixup`. */
+.macro GUEST_INSN fixup, insn:vararg
+.Lguest\@:
+    \insn
+    EX_TABLE(.Lguest\@, \fixup)
 .endm
 
 /* reg = struct cpu_info of this CPU. Clobbers flags. */
@@ -67,18 +82,247 @@
 .endm
 
 /* ------------------------------------------------------------------------------------------------
- * syscall from 64-bit code; the per-CPU stub (cpu/syscall_stub.S) has switched to the stack and pushed
+ * syscall from 64-bit code; the per-CPU stub (below) has switched to the stack and pushed
  * ss rsp rflags cs rip and an empty error slot.
  * in: all guest registers live but rcx (= rip), r11 (= rflags); interrupts off
+ *
+ * The two ways that every system call of a guest takes (its program to its kernel, and back by the iret
+ * hypercall) are done here without saving registers; whatever is not plain goes the long way in C, which does the
+ * same from the start. Until then nothing has been changed.
  */
+#define SLOT(reg) (reg - R_error)(%rsp) /* of the frame, rsp at the error slot */
+#define INFO(f) (f - R_error)(%rsp)     /* of cpu_info */
+
+/* Addresses of the hypervisor's half have 0x1ffff0 above bit 43. Clobbers scratch. */
+.macro GUEST_ADDRESS_OR addr, scratch, other
+    mov \addr, \scratch
+    shr $43, \scratch
+    cmp $0x1ffff0, \scratch
+    je \other
+.endm
+
     .globl syscall_entry
 syscall_entry:
     movl $TRAP_SYSCALL, 4(%rsp)
+    mov INFO(CPU_current), %rcx
+    cmpl $0, V_kernel_mode(%rcx)
+    jne 1f
+
+/* From the guest's user mode: onto its kernel's stack with rcx r11 rip cs rflags rsp ss. */
+    cmpl $0, INFO(CPU_softirq)
+    jne syscall_slow
+    cmpq $0, V_slow_flags(%rcx)
+    jne syscall_slow
+    mov V_info(%rcx), %r11
+    cmpw $0, (%r11) /* an event is pending, or the mask is set */
+    jne syscall_slow
+    push %rax
+#undef SLOT
+#define SLOT(reg) (reg - R_error + 8)(%rsp)
+#undef INFO
+#define INFO(f) (f - R_error + 8)(%rsp)
+    mov V_kernel_sp(%rcx), %r11
+    and $-16, %r11
+    sub $56, %r11
+    GUEST_ADDRESS_OR %r11, %rax, syscall_slow_pop
+    cmpq $0, V_syscall_rip(%rcx)
+    je syscall_slow_pop
+    movl $1, V_kernel_mode(%rcx)
+    swapgs
+    mov V_cr3_kernel(%rcx), %rax
+    mov %rax, INFO(CPU_cr3)
+    mov %rax, %cr3
+    STAC_SITE
+    mov SLOT(R_rip), %rax
+    GUEST_INSN syscall_stack_fault, mov %rax, 0(%r11)
+    GUEST_INSN syscall_stack_fault, mov %rax, 16(%r11)
+    mov SLOT(R_rflags), %rax
+    GUEST_INSN syscall_stack_fault, mov %rax, 8(%r11)
+    GUEST_INSN syscall_stack_fault, mov %rax, 32(%r11)
+    mov SLOT(R_cs), %rax
+    GUEST_INSN syscall_stack_fault, mov %rax, 24(%r11)
+    mov SLOT(R_rsp), %rax
+    GUEST_INSN syscall_stack_fault, mov %rax, 40(%r11)
+    mov SLOT(R_ss), %rax
+    GUEST_INSN syscall_stack_fault, mov %rax, 48(%r11)
+    CLAC_SITE
+    mov %r11, SLOT(R_rsp)
+    mov INFO(CPU_iobase), %r11
+    mov V_iobase_kernel(%rcx), %eax
+    mov %ax, (%r11)
+    mov V_info(%rcx), %r11
+    mov V_syscall_mask(%rcx), %eax
+    mov %al, 1(%r11)
+    pop %rax
+#undef SLOT
+#define SLOT(reg) (reg - R_error)(%rsp)
+#undef INFO
+#define INFO(f) (f - R_error)(%rsp)
+    mov SLOT(R_rflags), %r11
+    and $~0x54500, %r11d /* AC RF NT DF TF */
+    mov V_syscall_rip(%rcx), %rcx
+    mov SLOT(R_rsp), %rsp
+    sysretq
+
+/* The stack cannot be written: say so in C. The mode has been switched already. */
+syscall_stack_fault:
+    CLAC_SITE
+    pop %rax
+    mov SLOT(R_rip), %rcx
     SAVE_REGS
-    mov CPU_current(%rsp), %rbx /* rsp = &cpu_info.regs = cpu_info */
+    mov CPU_current(%rsp), %rdi
     sti
-    cmpl $0, V_kernel_mode(%rbx)
-    je syscall_from_user
+    call pv_syscall_stack_fault
+    jmp ret_to_guest
+
+/* From the guest's kernel: a hypercall; iret has a short way. */
+1:  cmp $23, %rax /* __HYPERVISOR_iret */
+    jne hypercall_slow
+    cmpl $0, INFO(CPU_softirq)
+    jne hypercall_slow
+    cmpq $0, V_slow_flags(%rcx)
+    jne hypercall_slow
+    cmpb $0, V_iret_slow(%rcx)
+    jne hypercall_slow
+    push %rdx
+#undef SLOT
+#define SLOT(reg) (reg - R_error + 8)(%rsp)
+    mov SLOT(R_rsp), %r11
+    GUEST_ADDRESS_OR %r11, %rdx, iret_slow_pop
+    STAC_SITE
+    /* rsp, which the long way needs, is overwritten last */
+    GUEST_INSN iret_slow_pop, mov IRET_rip(%r11), %rdx
+    mov %rdx, SLOT(R_rip)
+    GUEST_INSN iret_slow_pop, movzwl IRET_ss(%r11), %edx
+    or $3, %edx
+    mov %rdx, SLOT(R_ss)
+    GUEST_INSN iret_slow_pop, movzwl IRET_cs(%r11), %edx
+    mov %edx, %eax
+    or $3, %edx
+    mov %rdx, SLOT(R_cs)
+    GUEST_INSN iret_slow_pop, mov IRET_rflags(%r11), %rdx
+    and $~0x1a7000, %edx /* IOPL NT VM VIF VIP; the upper half goes too */
+    not %eax
+    test $3, %al
+    jnz iret_to_kernel
+    mov V_cr3_user(%rcx), %rax
+    test %rax, %rax
+    jz iret_slow_pop
+    bt $9, %edx
+    jnc iret_slow_pop /* a program with its events masked: not plain */
+    or $2, %edx
+    mov %rdx, SLOT(R_rflags)
+    GUEST_INSN iret_slow_pop, mov IRET_flags(%r11), %rdx
+    GUEST_INSN iret_slow_pop, pushq IRET_rax(%r11)
+    GUEST_INSN iret_slow_pop1, pushq IRET_rcx(%r11)
+    GUEST_INSN iret_slow_pop2, pushq IRET_r11(%r11)
+    GUEST_INSN iret_slow_pop3, mov IRET_rsp(%r11), %r11
+    CLAC_SITE
+#undef SLOT
+#define SLOT(reg) (reg - R_error + 32)(%rsp)
+#undef INFO
+#define INFO(f) (f - R_error + 32)(%rsp)
+    mov %r11, SLOT(R_rsp)
+    movl $0, V_kernel_mode(%rcx)
+    swapgs
+    mov %rax, INFO(CPU_cr3)
+    mov %rax, %cr3
+    mov INFO(CPU_iobase), %rax
+    movw $TSS_IOBASE_OFF, (%rax)
+    mov V_info(%rcx), %rax
+    movb $0, 1(%rax)
+    cmpw $0, (%rax) /* reads the byte just written, so the other one is not older: nothing came in between */
+    jne iret_event
+    test $0x100, %edx /* VGCF_in_syscall */
+    jz iret_pop
+    mov SLOT(R_rip), %rcx
+    mov %rcx, %rax
+    sar $47, %rax
+    add $1, %rax
+    cmp $1, %rax
+    ja iret_pop
+    mov SLOT(R_rflags), %r11
+    test $0x10100, %r11d
+    jnz iret_pop
+    mov 16(%rsp), %rax
+    mov 24(%rsp), %rdx
+    mov SLOT(R_rsp), %rsp
+    sysretq
+
+iret_pop:
+    pop %r11
+    pop %rcx
+    pop %rax
+    pop %rdx
+    add $8, %rsp
+    jmp iret_to_guest
+
+#undef SLOT
+#define SLOT(reg) (reg - R_error + 8)(%rsp)
+iret_to_kernel: /* with the event mask as in rflags */
+    mov %edx, %eax
+    or $0x202, %edx
+    mov %rdx, SLOT(R_rflags)
+    shr $9, %eax
+    not %eax
+    and $1, %eax
+    GUEST_INSN iret_slow_pop, mov IRET_flags(%r11), %rdx
+    test $0x100, %edx
+    jnz iret_slow_pop
+    GUEST_INSN iret_slow_pop, pushq IRET_rax(%r11)
+    GUEST_INSN iret_slow_pop1, pushq IRET_rcx(%r11)
+    GUEST_INSN iret_slow_pop2, pushq IRET_r11(%r11)
+    GUEST_INSN iret_slow_pop3, mov IRET_rsp(%r11), %r11
+    CLAC_SITE
+#undef SLOT
+#define SLOT(reg) (reg - R_error + 32)(%rsp)
+    mov %r11, SLOT(R_rsp)
+    mov V_info(%rcx), %rcx
+    mov %al, 1(%rcx)
+    movzwl (%rcx), %eax
+    test %al, %al /* pending? */
+    jz iret_pop
+    test %ah, %ah /* and open? */
+    jz iret_event
+    jmp iret_pop
+
+/* An event came: the frame is the new one already, deliver it from there. */
+iret_event:
+    pop %r11
+    pop %rcx
+    pop %rax
+    pop %rdx
+    movl $0, 4(%rsp)
+    SAVE_REGS
+    jmp ret_to_guest
+
+iret_slow_pop3:
+    add $8, %rsp
+iret_slow_pop2:
+    add $8, %rsp
+iret_slow_pop1:
+    add $8, %rsp
+iret_slow_pop:
+    CLAC_SITE
+    pop %rdx
+    mov $23, %eax
+hypercall_slow:
+#undef SLOT
+#define SLOT(reg) (reg - R_error)(%rsp)
+    mov SLOT(R_rip), %rcx
+    SAVE_REGS
+    mov CPU_current(%rsp), %rbx
+    sti
+    jmp hypercall_entry
+
+syscall_slow_pop:
+    pop %rax
+syscall_slow:
+    mov SLOT(R_rip), %rcx
+    SAVE_REGS
+    mov CPU_current(%rsp), %rbx
+    sti
+    jmp syscall_from_user
 
 /* A hypercall: rax number; rdi rsi rdx r10 r8 arguments. */
     .globl hypercall_entry

@@ -51,4 +51,16 @@ void offsets(void)
     VCPU(V_slow_flags, slow_flags);
     VCPU(V_restart, hcall_restart);
     VCPU(V_fault, fault_addr);
+    VCPU(V_iobase_kernel, iobase_kernel);
+    VCPU(V_iret_slow, iret_slow);
+#define IRET(f) DEFINE(IRET_##f, offsetof(struct iret_context, f))
+    IRET(rax);
+    IRET(r11);
+    IRET(rcx);
+    IRET(flags);
+    IRET(rip);
+    IRET(cs);
+    IRET(rflags);
+    IRET(rsp);
+    IRET(ss);
 }
