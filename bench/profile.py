@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Where Zendo spends the instructions that bench/run.py counts.
 
-    profile.py [--hv ELF --syms SYMS --guest ELF --kernel VMLINUZ --build DIR] [--lines] [--top N] guest|linux [NAME ..]
+    profile.py [--hv ELF --syms SYMS --guest ELF --kernel VMLINUZ --build DIR] [--lines] [--top N] guest|linux|entry [NAME ..]
 
 Runs guests/bench or bench/ops.c with the plugin bench/profile.c in QEMU and prints, for each measurement (or those
 whose name contains a NAME), instructions per operation by function of the hypervisor, or by line with --lines. What the
-guest's kernel and user mode took are one line each. A repeated string instruction counts once per element.
+guest's kernel and user mode took are one line each. entry: the whole way from power on to the stock kernel's first
+instruction (the firmware counts as guest user: its addresses are low). A repeated string instruction counts once per element.
 """
 import argparse
 import bisect
@@ -20,7 +21,7 @@ import run as bench
 # Operations in one batch, to divide by: guests/bench ITERATIONS, and the counts in bench/ops.c.
 COUNT = {"linux-getppid": 1000, "linux-write-null": 1000, "linux-signal": 300, "linux-fork-exit-wait": 10,
          "linux-fork-exec-wait": 10, "linux-page-fault": 64, "linux-mmap-touch-4-munmap": 50,
-         "linux-mprotect-fault": 100, "linux-pipe-round-trip": 300, "mmu-update-each-of-32": 400 * 32}
+         "linux-mprotect-fault": 100, "linux-pipe-round-trip": 300, "mmu-update-each-of-32": 400 * 32, "entry-to-dom0": 1}
 
 
 class Symbols:
@@ -72,7 +73,7 @@ def main():
     p.add_argument("--build", default=os.path.join(bench.ROOT, "build/bench"))
     p.add_argument("--lines", action="store_true")
     p.add_argument("--top", type=int, default=25)
-    p.add_argument("kind", choices=["guest", "linux"])
+    p.add_argument("kind", choices=["guest", "linux", "entry"])
     p.add_argument("names", nargs="*")
     ctx = p.parse_args()
     ctx.syms = ctx.syms or ctx.hv[:-4] + ".syms"
@@ -81,10 +82,15 @@ def main():
     bench.run(["gcc", "-shared", "-fPIC", "-O2", "-o", plugin, "bench/profile.c"])
     ctx.initrd = bench.make_initrd(ctx.build)
     more = bench.ICOUNT + ["-plugin", "%s,out=%s" % (plugin, out)]
-    argv, last = ((bench.hosted(ctx.hv, ctx.guest, *more), "GUEST-RESULT") if ctx.kind == "guest" else
-                  (bench.linux(ctx.hv, ctx, "quiet bench.ops", *more), "BENCH-END"))
-    text = bench.console_of(argv, last, 900)
-    names = [n for n, _ in bench.FIGURE.findall(text) if n != "tsc-at-guest-main"]
+    if ctx.kind == "guest":
+        text = bench.console_of(bench.hosted(ctx.hv, ctx.guest, *more), "GUEST-RESULT", 300)
+        names = [n for n, _ in bench.FIGURE.findall(text) if n != "tsc-at-guest-main"]
+    elif ctx.kind == "linux":
+        text = bench.console_of(bench.linux(ctx.hv, ctx, "quiet bench.ops", *more), "BENCH-END", 900)
+        names = [n for n, _ in bench.FIGURE.findall(text)]
+    else:
+        bench.console_of(bench.hosted(ctx.hv, bench.make_entry_kernel(ctx.build, ctx.kernel), *more), bench.STUB, 300)
+        names = ["entry-to-dom0"]
     symbols = Symbols(ctx.syms, ctx.lines)
     for name, counts in zip(names, sections(out)):
         if ctx.names and not any(n in name for n in ctx.names):

@@ -181,7 +181,7 @@ def stub_time(argv):
 
 def measure_entry(image, ctx):
     stub = assemble(ctx.build, "stub.elf", "-m32", "-DMULTIBOOT", "-DSIZE=%d" % os.path.getsize(image),
-                    "-Wl,-Ttext=0x200000", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments")
+                    "-Wl,--section-start=.image=0x200000", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments")
     before = stub_time(hosted(stub, ctx.entry_kernel, *ICOUNT))
     after = stub_time(hosted(image, ctx.entry_kernel, *ICOUNT))
     return {"entry-to-dom0": after - before} if before and after else {}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # dom0-image.sh KERNELDIR OUT.gz: assembles domain 0's initramfs: a static busybox, scripts/dom0/init, the modules listed in
 # scripts/dom0/modules with those they depend on, and the test scripts of tests/system/dom0. The same input gives the
-# same bytes. Needs no root. EXTRA=DIR adds (or replaces) files from a folder.
+# same bytes. Needs no root and a C compiler. EXTRA=DIR adds (or replaces) files from a folder.
 set -eu
 cd "$(dirname "$0")/.."
 kernel=$1
@@ -18,6 +18,7 @@ ln -s busybox "$root/bin/sh"
 cp scripts/dom0/init "$root/init"
 for name in poweroff reboot halt; do cp scripts/dom0/poweroff "$root/scripts/bin/$name"; done
 cp tests/system/dom0/*.sh scripts/dom0/shrc "$root/scripts/"
+${CC:-gcc} -O2 -Wall -static -pthread -o "$root/scripts/bin/mixload" tests/system/dom0/mixload.c
 chmod 755 "$root/init" "$root/scripts/bin/"*
 
 # The wanted modules and all they need. modules.dep has a line "path: path path"; names count - and _ as the same.

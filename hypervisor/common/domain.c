@@ -297,10 +297,10 @@ static void vcpu_print(struct vcpu *v)
 
     vcpu_runstate_get(v, &r);
     log_info("    v%u: CPU %u%s%s state %d flags %#x paused %u pending %u mask %u ran %lu ms, "
-             "%lu hypercalls, %lu exceptions\n",
+             "%lu exceptions in C\n",
              v->id, v->cpu, v->sched.running ? " running" : "", v->sched.queued ? " queued" : "",
              r.state, v->pause_flags, v->pause_count, v->info->evtchn_upcall_pending,
-             v->info->evtchn_upcall_mask, r.time[RUNSTATE_running] / 1000000, v->stat_hypercalls,
+             v->info->evtchn_upcall_mask, r.time[RUNSTATE_running] / 1000000,
              v->stat_exceptions);
 }
 

@@ -192,7 +192,7 @@ struct page *grant_page_get(const struct domain *d, uint64_t frame, bool write)
 {
     if (!write)
         return get_page_of_mfn(mfn(frame), d);
-    if (!mfn_valid(mfn(frame)) || pgt_get_page(page_of(mfn(frame)), d, PGT_WRITABLE, false))
+    if (!mfn_valid(mfn(frame)) || pgt_get_page(page_of_guest(mfn(frame)), d, PGT_WRITABLE, false))
         return NULL;
     return page_of(mfn(frame));
 }

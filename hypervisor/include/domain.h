@@ -52,7 +52,7 @@ struct vcpu {
     uint32_t poll_port;       /* [a] VPF_POLL: the port if only one, 0 = several */
     struct evtchn_vcpu *evtchn; /* [I] */
 
-    uint64_t stat_hypercalls, stat_exceptions; /* [v] for debug keys */
+    uint64_t stat_exceptions; /* [v] that came to C code, for debug keys */
 };
 
 /* Time: system time of the guest's clock = now_ns(). Kept by common/vtime.c. */

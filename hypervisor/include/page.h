@@ -53,6 +53,11 @@ static inline struct page *page_of(mfn_t m)
 {
     return &frame_table[m.n];
 }
+/* The same for a number that a guest gave, after mfn_valid(): no speculation outside the table. */
+static inline struct page *page_of_guest(mfn_t m)
+{
+    return &frame_table[index_nospec(m.n, frame_max)];
+}
 static inline mfn_t mfn_of(const struct page *pg)
 {
     return (mfn_t){(uint64_t)(pg - frame_table)};

@@ -96,7 +96,7 @@ static int take_root(struct x86_vcpu *xv, uint64_t cr3, mfn_t *out)
 
     if (!mfn_valid(m))
         return -XEN_EINVAL;
-    rc = pgt_get_page(page_of(m), xv->v.domain, PGT_L4, true);
+    rc = pgt_get_page(page_of_guest(m), xv->v.domain, PGT_L4, true);
     if (!rc)
         *out = m;
     return rc;

@@ -92,7 +92,7 @@ int pv_gdt_set(struct x86_vcpu *xv, const uint64_t *frames, unsigned entries)
         return -XEN_EINVAL;
     for (i = 0; i < pages; i++)
         if (!mfn_valid(mfn(frames[i])) ||
-            pgt_get_page(page_of(mfn(frames[i])), xv->v.domain, PGT_SEG, false))
+            pgt_get_page(page_of_guest(mfn(frames[i])), xv->v.domain, PGT_SEG, false))
             break;
     if (i < pages) {
         while (i--)

@@ -12,6 +12,7 @@
 #include "x86/mm.h"
 #include "x86/pv.h"
 #include "x86/pv_mm.h"
+#include "x86/smp.h"
 
 #define CONTINUED BIT(31)
 
@@ -109,7 +110,7 @@ int pv_set_cr3(struct vcpu *v, uint64_t mfn_val)
     }
     if (!mfn_valid(now))
         return -XEN_EINVAL;
-    rc = pgt_get_page(page_of(now), v->domain, PGT_L4, true);
+    rc = pgt_get_page(page_of_guest(now), v->domain, PGT_L4, true);
     if (rc)
         return rc;
     xv->root = now;
@@ -132,7 +133,7 @@ static int set_user_root(struct vcpu *v, uint64_t mfn_val)
     if (mfn_val) {
         if (!mfn_valid(now))
             return -XEN_EINVAL;
-        rc = pgt_get_page(page_of(now), v->domain, PGT_L4, true);
+        rc = pgt_get_page(page_of_guest(now), v->domain, PGT_L4, true);
         if (rc)
             return rc;
     }
@@ -245,11 +246,24 @@ static int flush_multi(struct vcpu *v, guest_ptr_t vcpus, bool all, uint64_t va,
     return 0;
 }
 
-static int cache_flush(struct domain *d)
+static void cache_flush_here(void *arg)
 {
+    wbinvd();
+}
+
+/* Only who can have mapped memory uncached has a use for it. */
+static int cache_flush(struct domain *d, bool global)
+{
+    uint64_t mask[MAX_CPUS / 64];
+
     if (!d->hardware)
         return -XEN_EACCES;
-    __asm__ volatile("wbinvd" ::: "memory");
+    if (!global) {
+        cache_flush_here(NULL);
+        return 0;
+    }
+    memset(mask, 0xff, sizeof(mask));
+    smp_call(mask, cache_flush_here, NULL);
     return 0;
 }
 
@@ -286,7 +300,7 @@ static int own_op(struct vcpu *v, const struct mmuext_op *op)
         return flush_multi(v, guest_ptr(0), true, op->arg1.linear_addr, true);
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
-        return cache_flush(v->domain);
+        return cache_flush(v->domain, op->cmd == MMUEXT_FLUSH_CACHE_GLOBAL);
     case MMUEXT_SET_LDT:
         return pv_ldt_set(to_x86(v), op->arg1.linear_addr, op->arg2.nr_ents);
     default:

@@ -59,7 +59,7 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_
         return -XEN_EINVAL;
     *e = (*e | PTE_US) & ~PTE_G;
     if (likely(mfn_valid(m))) {
-        pg = page_of(m);
+        pg = page_of_guest(m);
         if (likely(get_page(pg, pgd))) {
             if ((*e & PTE_CACHE) && !ptd->hardware) {
                 put_page(pg);
@@ -103,9 +103,9 @@ static int upper_get(struct page *pt, struct domain *ptd, uint64_t type, uint64_
     if (!bits_allowed(*e, FLAGS_UPPER) || !mfn_valid(m))
         return -XEN_EINVAL;
     *e |= PTE_US;
-    if (page_of(m) == pt)
+    if (page_of_guest(m) == pt)
         return (*e & PTE_RW) ? -XEN_EINVAL : 0;
-    return pgt_get_page(page_of(m), ptd, type - PGT_L1, may_stop);
+    return pgt_get_page(page_of_guest(m), ptd, type - PGT_L1, may_stop);
 }
 
 int pgt_entry_get(struct page *pt, struct domain *ptd, struct domain *pgd, uint64_t type, uint64_t *e,

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "port.h"
 #include "sched.h"
+#include "vtime.h"
 #include "x86/cpu.h"
 #include "x86/guest.h"
 #include "x86/smp.h"
@@ -49,6 +50,10 @@ void softirq_run(void)
     for (unsigned nr = 0; nr < SOFTIRQ_NR; nr++)
         if (nr != SOFTIRQ_SCHED && (todo & BIT(nr)) && handler[nr])
             handler[nr]();
+    /* The clock may have been steered: a vCPU that never sleeps learns it here. */
+    if ((todo & BIT(SOFTIRQ_TIME)) || (todo & BIT(SOFTIRQ_TIMER)))
+        if (ci->current && !ci->current->idle)
+            vtime_update_vcpu(ci->current, false);
     if ((todo & BIT(SOFTIRQ_SCHED)) && handler[SOFTIRQ_SCHED])
         handler[SOFTIRQ_SCHED]();
 }

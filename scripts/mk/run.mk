@@ -1,5 +1,5 @@
 # Domain 0's kernel and image, GRUB's CD image, `make run`. The variables of run: scripts/run.sh.
-DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*.sh) scripts/dom0-image.sh
+DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*) scripts/dom0-image.sh
 
 # Downloaded once and kept, also by `make clean`: remove build/kernel/FLAVOUR for a newer one.
 $(B)/kernel/%/version: | scripts/fetch-kernel.sh
@@ -7,6 +7,13 @@ $(B)/kernel/%/version: | scripts/fetch-kernel.sh
 
 $(B)/dom0-%.gz: $(B)/kernel/%/version $(DOM0_SRC)
 	scripts/dom0-image.sh $(B)/kernel/$* $@
+
+# The same with Debian's stress-ng, for the soak tests.
+$(B)/stress/version: scripts/fetch-stress.sh
+	scripts/fetch-stress.sh $(B)/stress
+
+$(B)/dom0-%-stress.gz: $(B)/kernel/%/version $(B)/stress/version $(DOM0_SRC)
+	EXTRA=$(B)/stress/root scripts/dom0-image.sh $(B)/kernel/$* $@
 
 $(B)/zendo.iso: $(B)/zendo.gz $(B)/dom0-$(FLAVOUR).gz scripts/make-iso.sh
 	FLAVOUR=$(FLAVOUR) scripts/make-iso.sh $@

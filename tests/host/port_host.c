@@ -416,3 +416,11 @@ void host_reset(void)
     tlb_flushed_at = 0;
     host_zalloc_fail = 0;
 }
+
+/* --- Calls on other CPUs: there are none --- */
+
+void smp_call(const uint64_t mask[], void (*fn)(void *), void *arg);
+WEAK void smp_call(const uint64_t mask[], void (*fn)(void *), void *arg)
+{
+    fn(arg);
+}

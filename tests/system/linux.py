@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 
+import soak
 from machine import Machine, Trouble
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -42,6 +43,8 @@ class Config:
     qemu: tuple = ()
     iso: int = -1                       # GRUB's CD: number of the menu entry
     disk: str = ""                      # what domain 0 calls the disk that is added
+    extra: str = ""                     # the image with more in it: "-stress"
+    net: bool = False                   # a server behind the network card (soak.Server)
     timeout: int = 120
 
 
@@ -97,6 +100,19 @@ TABLE = [
     Config("watchdog", cpus=2, hv="watchdog"),
     Config("debug-log", cpus=2, hv="loglvl=all guest_loglvl=all"),
     Config("grub-mb2-4cpu", cpus=4, iso=0),
+    # Disk and network under load, the hypervisor's accounts before and after.
+    Config("io-virtio", script="io.sh", how="soak", cpus=2, disk="vda", net=True, timeout=600,
+           qemu=disk_args("virtio-blk-pci,drive=d0") + net_args("virtio-net-pci"),
+           kernel="zendo.irqs=msi-x:virtio0,msi-x:virtio1 zendo.drivers=virtio_blk,virtio_net,virtio_pci"),
+    Config("io-q35", script="io.sh", how="soak", cpus=2, disk="sda", net=True, timeout=600, machine="q35",
+           qemu=disk_args("ide-hd,drive=d0") + net_args("e1000e"),
+           kernel="zendo.irqs=msi:ahci,msi-x:eth0 zendo.drivers=ahci,e1000e"),
+    Config("io-nvme", script="io.sh", how="soak", cpus=2, disk="nvme0n1", timeout=600,
+           qemu=disk_args("nvme,drive=d0,serial=1"), kernel="zendo.irqs=msi-x:nvme0q zendo.drivers=nvme"),
+    Config("soak-short", script="soak.sh", how="soak", quick=True, cpus=2, kernel="zendo.seconds=8"),
+    Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1200, dom0_mem="640M", extra="-stress",
+           kernel="zendo.seconds=600 zendo.load=stress-ng"),
+
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
 ]
 
@@ -105,7 +121,7 @@ class Result:
     """What one configuration gave: checks (good, name, detail), and the console's last lines for those who ask why."""
 
     def __init__(self, c):
-        self.config, self.checks, self.tail, self.seconds = c, [], [], 0.0
+        self.config, self.checks, self.notes, self.tail, self.seconds = c, [], [], [], 0.0
 
     def add(self, good, name, detail=""):
         self.checks.append((bool(good), name, detail))
@@ -116,8 +132,8 @@ class Result:
 
 # --- the machine's command line
 
-def image(flavour):
-    return os.path.join(ROOT, "build/dom0-%s.gz" % flavour)
+def image(c):
+    return os.path.join(ROOT, "build/dom0-%s%s.gz" % (c.flavour, c.extra))
 
 
 def hv_words(c):
@@ -145,7 +161,7 @@ def make_iso(c, hv):
 def make_disk(c):
     out = os.path.join(LOGS, c.name + ".img")
     with open(out, "wb") as f:
-        f.truncate(64 << 20)
+        f.truncate(320 << 20)
     return out
 
 
@@ -159,7 +175,7 @@ def command(c, hv):
         return argv + ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
     words = ("console=hvc0 " + kernel_words(c)).replace(",", ",,")
     return argv + ["-kernel", hv, "-append", "console=com1 com1=115200,8n1 " + hv_words(c),
-                   "-initrd", "%s/build/kernel/%s/vmlinuz %s,%s" % (ROOT, c.flavour, words, image(c.flavour))]
+                   "-initrd", "%s/build/kernel/%s/vmlinuz %s,%s" % (ROOT, c.flavour, words, image(c))]
 
 
 # --- the ways to drive one
@@ -213,11 +229,31 @@ def do_shell(c, m, r):
     r.add(m.wait_exit(30) == 0, "power-off")
 
 
+def do_soak(c, m, r):
+    """A script that stops twice for the hypervisor's accounts: before and after its load."""
+    m.wait_for(r"zendo: script \S+ starts", c.timeout)
+    start = m.at
+    before = soak.take_state(m, "before", c.timeout)
+    after = soak.take_state(m, "after", c.timeout)
+    code = m.wait_for(r"zendo: script \S+ ends with (\d+)", c.timeout).group(1)
+    for good, name, detail in LINE.findall(m.text[start:m.at]):
+        r.add(good == "ok", name, detail)
+    r.add(code == "0", "script", "exit code " + code)
+    r.notes += re.findall(r"^mixload: .*rounds.*$", m.text[start:m.at], re.M)
+    soak.compare(r, before, after)
+    r.add(m.wait_exit(30) == 0, "power-off")
+    if c.disk:
+        soak.check_image(r, m.text, os.path.join(LOGS, c.name + ".img"))
+
+
 # --- running and reporting
 
 def run_one(c, hv):
     r, start = Result(c), time.time()
     log = os.path.join(LOGS, c.name + ".log")
+    server = soak.Server() if c.net else None
+    if server:
+        c = dataclasses.replace(c, kernel="%s zendo.net=%d:%d zendo.sum=%s" % (c.kernel, *server.ports, server.sum))
     try:
         with Machine(command(c, hv), log) as m:
             try:
@@ -227,6 +263,8 @@ def run_one(c, hv):
             r.tail = m.tail()
     except (OSError, subprocess.CalledProcessError) as e:
         r.add(False, "machine", str(e))
+    if server:
+        server.close()
     for kind in (".iso", ".img"):
         if os.path.exists(os.path.join(LOGS, c.name + kind)):
             os.unlink(os.path.join(LOGS, c.name + kind))
@@ -240,6 +278,8 @@ def report(r, verbose):
     for good, name, detail in r.checks:
         if verbose or not good:
             print("    %s %s%s" % ("ok" if good else "not ok", name, ": " + detail if detail and not good else ""))
+    if verbose or r.config.how == "soak":
+        print("".join("    %s\n" % n for n in r.notes), end="")
     if bad and not r.checks[-1][0]:
         print("".join("    | %s\n" % t[:160] for t in r.tail), end="")
     sys.stdout.flush()
@@ -268,9 +308,8 @@ def main():
         print("\n".join("%-16s %s" % (c.name, "quick" if c.quick else "") for c in chosen))
         return 0
     os.makedirs(LOGS, exist_ok=True)
-    for flavour in sorted({c.flavour for c in chosen}):
-        if not os.path.exists(image(flavour)):
-            subprocess.run(["make", "-s", "-C", ROOT, "build/dom0-%s.gz" % flavour], check=True)
+    for missing in sorted({image(c) for c in chosen if not os.path.exists(image(c))}):
+        subprocess.run(["make", "-s", "-C", ROOT, os.path.relpath(missing, ROOT)], check=True)
     total = [0, 0]
     with concurrent.futures.ThreadPoolExecutor(max(1, opts.jobs)) as pool:
         for r in pool.map(lambda c: run_one(c, opts.hv), chosen):

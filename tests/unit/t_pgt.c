@@ -223,6 +223,8 @@ static void test_update_once(void **state)
 
     env_setup();
     tree(1);
+    /* a second entry in the tree's L3: with one, it would be undone before anybody asks whether to stop */
+    assert_int_equal(put_entry(1, frame(1, 1), 0, pte(frame(1, 2), PTE_RW)), 0);
     l4 = map_frame(mfn(frame(1, 0)));
     u = (struct mmu_update){.ptr = frame(1, 0) << FRAME_SHIFT, .val = 0};
     e_preempt_every = 1;

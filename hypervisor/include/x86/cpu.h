@@ -117,6 +117,12 @@ DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
 #undef DEFINE_CR
+static inline void wbinvd(void)
+{
+#ifndef ZENDO_HOST
+    __asm__ volatile("wbinvd" ::: "memory");
+#endif
+}
 static inline void invlpg(uint64_t va)
 {
     __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");

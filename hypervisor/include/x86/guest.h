@@ -49,11 +49,10 @@ struct x86_vcpu {
     uint32_t ldt_entries;
     mfn_t ldt_frames[16];        /* typed references held */
     uint64_t dr[8];
-    uint64_t dr7_io;             /* emulated I/O breakpoints are not supported: kept 0 */
     uint8_t iopl;
     guest_ptr_t iobmp;
     uint32_t iobmp_bits;
-    bool nmi_pending, nmi_masked, mce_pending;
+    bool nmi_pending, nmi_masked;
     struct page *drain;          /* a page table whose undoing was interrupted: pgt.h */
 
     /* --- multicall in progress: how hcall_again() finds the entry --- */
@@ -65,11 +64,9 @@ struct x86_vcpu {
 };
 
 #define XVF_NMI BIT(0)
-#define XVF_RUNSTATE BIT(1)
 
 struct x86_domain {
     struct domain d;
-    uint64_t cpus_dirty[MAX_CPUS / 64]; /* [a] CPUs that may hold translations of this domain */
     struct io_caps *caps;               /* ports, memory, interrupts it may use (x86/iocaps.c) */
     uint8_t *iobitmap;                  /* 8 KiB: 1 = trap; NULL: everything traps */
     uint64_t sweep;                     /* pgt_domain_sweep() */

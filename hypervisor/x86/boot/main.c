@@ -85,6 +85,19 @@ static void machine_init(void)
     time_init_boot();
 }
 
+/* dom0_vcpus_pin: vCPU n stays on CPU n (round and round when there are more). */
+static void dom0_pin(struct domain *d)
+{
+    for (unsigned i = 0; i < d->max_vcpus; i++) {
+        uint64_t mask[MAX_CPUS / 64] = {0};
+        unsigned cpu = i % cpu_count();
+
+        mask[cpu / 64] = BIT(cpu % 64);
+        if (d->vcpu[i] && vcpu_affinity_set(d->vcpu[i], mask))
+            log_warn("dom0_vcpus_pin: vcpu %u could not be pinned to cpu %u\n", i, cpu);
+    }
+}
+
 static void start_dom0(void)
 {
     struct domain *d = dom0_create();
@@ -93,6 +106,8 @@ static void start_dom0(void)
         panic("domain 0 could not be made; the lines above say why");
     if (iocaps_init_hardware(d))
         panic("no memory for domain 0's I/O rights");
+    if (opt.dom0_vcpus_pin)
+        dom0_pin(d);
     console_end_boot();
     mm_free_init();
     log_info("domain 0 starts\n");

@@ -97,10 +97,10 @@ void cpu_features_find(void)
     f->umip = (f->leaf7_c & BIT(2)) && opt.umip;
     f->fsgsbase = (f->leaf7_b & BIT(0)) && opt.fsgsbase;
     find_xsave(f);
-    log_info("cpu: %s family %u model %u stepping %u, %u physical bits%s%s%s%s%s%s%s%s\n", f->vendor,
+    log_info("cpu: %s family %u model %u stepping %u, %u physical bits%s%s%s%s%s%s%s\n", f->vendor,
              f->family, f->model, f->stepping, f->phys_bits, f->nx ? " nx" : "",
              f->smep ? " smep" : "", f->smap ? " smap" : "", f->umip ? " umip" : "",
-             f->fsgsbase ? " fsgsbase" : "", f->pcid ? " pcid" : "", f->x2apic ? " x2apic" : "",
+             f->fsgsbase ? " fsgsbase" : "", f->x2apic ? " x2apic" : "",
              f->tsc_deadline ? " tsc-deadline" : "");
     if (f->xsave)
         log_info("cpu: xsave, components %lx, %u bytes\n", f->xcr0, f->xsave_size);

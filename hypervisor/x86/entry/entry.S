@@ -113,6 +113,8 @@ syscall_entry:
     jne syscall_slow
     cmpq $0, V_slow_flags(%rcx)
     jne syscall_slow
+    cmpb $0, V_iret_slow(%rcx)
+    jne syscall_slow
     mov V_info(%rcx), %r11
     cmpw $0, (%r11) /* an event is pending, or the mask is set */
     jne syscall_slow

@@ -17,3 +17,31 @@ clean_log() {
     bad=$(dmesg | grep -E 'BUG:|Oops|Call Trace|WARNING: CPU|soft lockup|rcu.*stall|hung_task' | head -n 3)
     is clean-log "$bad" ""
 }
+# state NAME: the harness compares the clocks and presses the hypervisor's keys, then sends a line.
+state() {
+    sync
+    echo 3 > /proc/sys/vm/drop_caches
+    sleep 2
+    mixload now 20
+    echo "zendo: irqs $(grep -c ' xen-' /proc/interrupts)"
+    echo "zendo: state $1"
+    read -r answer
+}
+# busy_start CPUS: busy loops, forks and mixload on all of them until busy_stop.
+busy_start() {
+    busy_pids=
+    for c in $(seq "$1"); do
+        while :; do :; done & busy_pids="$busy_pids $!"
+        while :; do /bin/busybox true; done & busy_pids="$busy_pids $!"
+    done
+    mixload mix 100000 "$1" > /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
+    mixload vectors 100000 1 >> /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
+}
+# It fails if one of them has ended by itself: mixload does that when it finds something wrong.
+busy_stop() {
+    for p in $busy_pids; do
+        kill "$p" || { cat /tmp/busy; return 1; }
+    done
+    wait $busy_pids
+    true
+}

@@ -18,12 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char *self;
 static _Atomic uint64_t *shared; /* counters in memory that all processes see */
 
 static uint64_t now_ns(void)
@@ -141,7 +141,7 @@ static int mix_exec(uint64_t n)
     snprintf(code, sizeof(code), "%u", (unsigned)(n % 100));
     pid = fork();
     if (pid == 0) {
-        execl(self, self, "exit", code, NULL);
+        execl("/proc/self/exe", "mixload", "exit", code, NULL);
         _exit(255);
     }
     return check_exit("exec", pid, n % 100);
@@ -317,8 +317,10 @@ static int in_processes(int (*work)(uint64_t, unsigned), uint64_t end, unsigned 
     for (unsigned i = 0; i < count; i++) {
         pid[i] = fork();
         if (pid[i] == 0) {
-            int rc = work(end, i);
+            int rc;
 
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* killing the parent ends the load */
+            rc = work(end, i);
             fflush(stdout);
             _exit(rc);
         }
@@ -344,7 +346,6 @@ int main(int argc, char **argv)
     unsigned count = argc > 3 ? atoi(argv[3]) : 1, bad = 1;
     uint64_t end;
 
-    self = argv[0];
     if (!strcmp(what, "exit"))
         return atoi(argv[2]);
     if (!strcmp(what, "now"))
