@@ -73,22 +73,28 @@ static bool present_in_8(const uint64_t *e)
 /* The first index from i on whose entry is present, or 512. */
 static unsigned next_present(const uint64_t *table, unsigned i)
 {
-    while (i < 512) {
+    for (; i & 7; i++)
         if (table[i] & PTE_P)
-            break;
-        i += (i & 7) || present_in_8(&table[i]) ? 1 : 8;
-    }
+            return i;
+    for (; i < 512 && !present_in_8(&table[i]); i += 8)
+        ;
+    if (i < 512)
+        while (!(table[i] & PTE_P))
+            i++;
     return i;
 }
 
 /* The same downwards: the last present entry below n, plus one; or 0. */
 static unsigned last_present(const uint64_t *table, unsigned n)
 {
-    while (n) {
+    for (; n & 7; n--)
         if (table[n - 1] & PTE_P)
-            break;
-        n -= (n & 7) || present_in_8(&table[n - 8]) ? 1 : 8;
-    }
+            return n;
+    for (; n && !present_in_8(&table[n - 8]); n -= 8)
+        ;
+    if (n)
+        while (!(table[n - 1] & PTE_P))
+            n--;
     return n;
 }
 

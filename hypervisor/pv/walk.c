@@ -20,24 +20,29 @@ static uint64_t entry_at(uint64_t table_pa, unsigned i)
     return READ_ONCE(((const uint64_t *)direct_map(table_pa))[i]);
 }
 
-/* Only what is a frame in use may be read: another vCPU may have freed a table and got its frame back as memory
- * to write, and the direct map has no mapping for holes between RAM. Holes never have a reference. */
-static bool readable(mfn_t m)
+/* One step down: the address of the table that entry i of the table at pa names, 0 if there is none. Only what is
+ * a frame in use may be read: another vCPU may have freed a table and got its frame back as memory to write, and
+ * the direct map has no mapping for holes between RAM. Holes never have a reference. */
+static inline uint64_t next_table(uint64_t pa, unsigned i)
 {
-    return mfn_valid(m) && READ_ONCE(page_of(m)->count) != 0;
+    uint64_t e = entry_at(pa, i), next = e & PTE_ADDR_MASK;
+
+    if (unlikely((e & (PTE_P | PTE_PSE)) != PTE_P) || unlikely(!mfn_valid(mfn_of_paddr(next))) ||
+        unlikely(!READ_ONCE(page_of(mfn_of_paddr(next))->count)))
+        return 0;
+    return next;
 }
 
 /* Physical address of the level-1 table, 0 if there is none. */
 static uint64_t l1_table(uint64_t va)
 {
-    uint64_t e = cpu_info()->guest_cr3;
+    uint64_t pa = next_table(cpu_info()->guest_cr3 & PTE_ADDR_MASK, (va >> 39) & 511);
 
-    for (int shift = 39; shift > 12; shift -= 9) {
-        e = entry_at(e & PTE_ADDR_MASK, (va >> shift) & 511);
-        if ((e & (PTE_P | PTE_PSE)) != PTE_P || !readable(mfn_of_paddr(e & PTE_ADDR_MASK)))
-            return 0;
-    }
-    return e & PTE_ADDR_MASK;
+    if (likely(pa))
+        pa = next_table(pa, (va >> 30) & 511);
+    if (likely(pa))
+        pa = next_table(pa, (va >> 21) & 511);
+    return pa;
 }
 
 static bool guest_va(uint64_t va)

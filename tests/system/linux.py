@@ -239,7 +239,7 @@ def do_soak(c, m, r):
     for good, name, detail in LINE.findall(m.text[start:m.at]):
         r.add(good == "ok", name, detail)
     r.add(code == "0", "script", "exit code " + code)
-    r.notes += re.findall(r"^mixload: .*rounds.*$", m.text[start:m.at], re.M)
+    r.notes += re.findall(r"^(?:mixload: .*rounds.*|zendo: idle .*|.*stress-ng: .*(?:fail|pass|skip|complet).*)$", m.text[start:m.at], re.M)
     soak.compare(r, before, after)
     r.add(m.wait_exit(30) == 0, "power-off")
     if c.disk:

@@ -108,6 +108,8 @@ static void start_dom0(void)
         panic("no memory for domain 0's I/O rights");
     if (opt.dom0_vcpus_pin)
         dom0_pin(d);
+    if (opt.watchdog)
+        watchdog_init(); /* not before: unpacking the kernel takes seconds */
     console_end_boot();
     mm_free_init();
     log_info("domain 0 starts\n");
@@ -123,8 +125,6 @@ static void boot_late(void)
     while (__atomic_load_n(&cpus_scheduling, __ATOMIC_ACQUIRE) < cpu_count())
         cpu_relax();
     time_init_late();
-    if (opt.watchdog)
-        watchdog_init();
     start_dom0();
     cpu_idle_run();
 }

@@ -27,18 +27,22 @@ state() {
     echo "zendo: state $1"
     read -r answer
 }
-# busy_start CPUS: busy loops, forks and mixload on all of them until busy_stop.
+# busy_start CPUS: busy loops, forks and mixload on all of them until busy_stop. They are nice, or the test takes an hour.
 busy_start() {
     busy_pids=
     for c in $(seq "$1"); do
-        while :; do :; done & busy_pids="$busy_pids $!"
-        while :; do /bin/busybox true; done & busy_pids="$busy_pids $!"
+        mixload nice 10 sh -c 'while :; do :; done' & busy_pids="$busy_pids $!"
     done
-    mixload mix 100000 "$1" > /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
-    mixload vectors 100000 1 >> /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
+    mixload nice 10 sh -c 'while :; do /bin/busybox true; done' & busy_pids="$busy_pids $!"
+    mixload nice 10 mixload mix 100000 "$1" > /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
+    mixload nice 10 mixload vectors 100000 1 >> /tmp/busy 2>&1 & busy_pids="$busy_pids $!"
+    busy_idle=$(idle_ticks)
 }
+# Hundredths of a second that CPUs were idle, of all together. While busy, there are next to none.
+idle_ticks() { awk '$1 == "cpu" { print $5 + $6 }' /proc/stat; }
 # It fails if one of them has ended by itself: mixload does that when it finds something wrong.
 busy_stop() {
+    echo "zendo: idle $(($(idle_ticks) - busy_idle)) ticks while busy"
     for p in $busy_pids; do
         kill "$p" || { cat /tmp/busy; return 1; }
     done

@@ -4,6 +4,7 @@
  *   mixload mix SECONDS PROCESSES      fork, exec, mmap, faults, copy on write, pipes, futexes, signals, timers
  *   mixload vectors SECONDS PROCESSES  SSE, AVX, x87 and MXCSR hold their values across switches and signals
  *   mixload clocks SECONDS CPUS        CLOCK_MONOTONIC never steps back, seen from threads pinned to each CPU
+ *   mixload nice BY COMMAND...         runs it that nice (busybox has none)
  *   mixload now COUNT                  prints CLOCK_MONOTONIC, 50 ms apart
  * Prints what it counted; the exit code is 0 only if every process found everything right.
  */
@@ -348,6 +349,12 @@ int main(int argc, char **argv)
 
     if (!strcmp(what, "exit"))
         return atoi(argv[2]);
+    if (!strcmp(what, "nice") && argc > 3) {
+        if (nice(atoi(argv[2])) < 0)
+            return 2;
+        execvp(argv[3], argv + 3);
+        return 127;
+    }
     if (!strcmp(what, "now"))
         return print_now(atoi(argv[2]));
     if (count < 1 || count > 64)

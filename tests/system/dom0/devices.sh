@@ -1,0 +1,12 @@
+# One line for each device that the kernel sees, with its driver: the same on a bare machine and as domain 0.
+for d in /sys/bus/pci/devices/*; do
+    driver=none
+    [ -e "$d/driver" ] && driver=$(basename "$(readlink "$d/driver")")
+    echo "device ${d##*/} $(cat "$d/vendor") $(cat "$d/device") $(cat "$d/class") $driver"
+done
+for b in /sys/block/*; do
+    echo "device block ${b##*/} $(cat "$b/size")"
+done
+for n in /sys/class/net/*; do
+    echo "device net ${n##*/} $(cat "$n/address")"
+done
