@@ -164,7 +164,7 @@ static void op_pipe(unsigned int count)
             die("pipe");
 }
 
-/* One round trip is two switches: the figure is halved by the caller of measure(). */
+/* One round trip is two switches; the figure is the round trip. */
 static void pipe_child(void)
 {
     char c;
