@@ -11,6 +11,13 @@ ABI_CFLAGS := -D__XEN_TOOLS__
 HV ?= $(B)/zendo.elf
 FLAVOUR ?= amd64
 
+# The verbs that a fresh machine starts with: before anything is built, say what is missing and install it.
+ifneq ($(filter run check soak iso bench system guests-check,$(MAKECMDGOALS)),)
+ifneq ($(shell scripts/packages.sh >&2 && echo ok),ok)
+$(error packages are missing, see above)
+endif
+endif
+
 include scripts/mk/hypervisor.mk
 include scripts/mk/guests.mk
 include scripts/mk/run.mk
