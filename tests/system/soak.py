@@ -74,7 +74,7 @@ def take_state(m, name, timeout):
     smallest difference counts."""
     s = State()
     while True:
-        line = m.wait_for(r"^zendo: (clock|irqs|state|script) (\S+).*$", timeout)
+        line = m.wait_for(r"^zendo: (clock|irqs|state|script) (\S+).*\n", timeout)
         here, kind, value = time.monotonic(), line.group(1), line.group(2)
         if kind == "clock":
             offset = here - int(value) / 1e9

@@ -20,7 +20,7 @@ wander() {
     to=1
     while :; do
         for pair in $(word irqs | tr , ' '); do
-            for i in $(irqs_of "${pair%:*}" "${pair#*:}"); do echo $to > "/proc/irq/$i/smp_affinity"; done
+            for i in $(irqs_of "${pair%:*}" "${pair#*:}"); do echo $to > "/proc/irq/$i/smp_affinity" && echo >> /tmp/moved; done
         done 2>/dev/null
         to=$((to << 1))
         [ $((to >> cpus)) -eq 0 ] || to=1
@@ -28,14 +28,11 @@ wander() {
     done
 }
 
+# The data are made in memory first: busybox's tee, at 1 KiB a time, would take minutes.
 disk_write() {
-    mkfifo /tmp/copy
-    md5sum < /tmp/copy > /tmp/sum &
-    dd if=/dev/urandom bs=1M count=$mb iflag=fullblock | tee /tmp/copy | dd of=/dev/"$disk" bs=1M iflag=fullblock oflag=direct conv=fsync
-    rc=$?
-    wait $!
+    dd if=/dev/urandom of=/tmp/data bs=1M count=$mb iflag=fullblock && md5sum < /tmp/data > /tmp/sum &&
+        dd if=/tmp/data of=/dev/"$disk" bs=1M oflag=direct conv=fsync && rm /tmp/data || return
     echo "zendo: disk $mb $(cut -c1-32 /tmp/sum)" > /dev/console
-    return $rc
 }
 net_up() {
     ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && wait_for 10 ping -c 1 -W 1 10.0.2.2
@@ -59,13 +56,14 @@ if [ -n "$ports" ]; then
     is net-to-host "$(nc 10.0.2.2 "${ports#*:}" < /tmp/up)" "$(md5sum < /tmp/up | cut -c1-32)"
     rm /tmp/up
 fi
-for pair in $(word irqs | tr , ' '); do yes "irq-$pair" irqs_used "${pair%:*}" "${pair#*:}"; done
+for pair in $(word irqs | tr , ' '); do yes "irq-${pair%:*}-${pair#*:}" irqs_used "${pair%:*}" "${pair#*:}"; done
 kill $wanderer
+[ -z "$(word irqs)" ] || yes irqs-moved test "$(wc -l < /tmp/moved)" -gt 20
 busy_stop > /tmp/stopped 2>&1
 yes busy test $? = 0
 cat /tmp/stopped
 for turn in 1 2 3; do
-    for driver in $(word drivers | tr , ' '); do yes "unload-$turn-$driver" modprobe -r "$driver"; done
+    for driver in $(word drivers | tr , ' '); do yes "unload-$turn-$driver" rmmod "$driver"; done
     for driver in $(word drivers | tr , ' '); do yes "load-$turn-$driver" modprobe "$driver"; done
     sleep 1
 done

@@ -21,8 +21,8 @@ clean_log() {
 state() {
     sync
     echo 3 > /proc/sys/vm/drop_caches
-    sleep 2
-    mixload now 20
+    sleep 1
+    mixload now 10
     echo "zendo: irqs $(grep -c ' xen-' /proc/interrupts)"
     echo "zendo: state $1"
     read -r answer

@@ -12,11 +12,11 @@ mixed() {
     [ "$(word load)" != stress-ng ] || {
         mkdir -p /tmp/stress
         stress-ng --verify --timeout "$seconds" --temp-path /tmp/stress --metrics-brief \
-            --fork 1 --vfork 1 --exec 1 --clone 1 --mmap 1 --mmap-bytes 16m --mremap 1 --mremap-bytes 4m --mprotect 1 \
-            --fault 1 --vm 1 --vm-bytes 24m --vm-method all --stack 1 --sigfd 1 --sigq 1 --sigsegv 1 --kill 1 --pipe 1 \
-            --futex 1 --sem 1 --timer 1 --timer-freq 500 --timerfd 1 --hrtimers 1 --itimer 1 --clock 1 --nanosleep 1 \
+            --fork 1 --vfork 1 --clone 1 --clone-max 16 --mmap 1 --mmap-bytes 16m --mremap 1 --mremap-bytes 4m --mprotect 1 \
+            --fault 1 --vm 1 --vm-bytes 24m --vm-method all --sigfd 1 --sigq 1 --sigsegv 1 --kill 1 --pipe 1 \
+            --futex 1 --sem 1 --timer 1 --timer-freq 500 --timerfd 1 --timerfd-freq 500 --itimer 1 --itimer-freq 500 --clock 1 --nanosleep 1 \
             --vecmath 1 --vecfp 1 --matrix 1 --cpu 1 --switch 1 --yield 1 --eventfd 1 --poll 1 --shm 1 --shm-bytes 4m \
-            --shm-objs 4 --affinity 1 --thread 1 --pthread 1 --oom-avoid > /tmp/stress.out 2>&1
+            --shm-objs 4 --affinity 1 --pthread 1 --pthread-max 16 --oom-avoid > /tmp/stress.out 2>&1
         echo "stress-ng $?" >> /tmp/stress.out
     }
     wait $clocks; yes clocks-monotonic same $? /tmp/clocks
