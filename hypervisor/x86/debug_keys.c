@@ -91,8 +91,15 @@ static void key_locks(char key)
     locks_dump();
 }
 
+/* To see what a crash shows. */
+static void key_crash(char key)
+{
+    panic("debug key %c: a crash was asked for", key);
+}
+
 void debug_keys_init(void)
 {
+    key_register('C', key_crash, "crash the hypervisor: registers and backtraces of all CPUs");
     key_register('d', key_registers, "registers of the guests on all CPUs");
     key_register('e', key_events, "event channels, with a check");
     key_register('g', key_grants, "grants, with a check");
