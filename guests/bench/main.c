@@ -6,7 +6,7 @@
  * the guest's own few instructions are in it. bench/run.py reads the lines "BENCH name ticks".
  * The entry points here are the shortest that the ABI allows, not the kit's.
  */
-#include "../kit/region.h"
+#include "region.h"
 
 #define ITERATIONS 400
 #define BATCHES 4

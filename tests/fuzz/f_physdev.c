@@ -172,6 +172,13 @@ static void step(const uint8_t *b)
     }
 }
 
+void pv_set_iopl(struct x86_vcpu *xv, unsigned iopl)
+{
+    if (iopl > 3)
+        abort();
+    xv->iopl = (uint8_t)iopl;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -111,6 +111,8 @@ TABLE = [
     Config("io-nvme", script="io.sh", how="soak", cpus=2, dom0_mem="768M", disk="nvme0n1", timeout=600,
            qemu=disk_args("nvme,drive=d0,serial=1"), kernel="zendo.irqs=msi-x:nvme0q zendo.drivers=nvme"),
     Config("soak-short", script="soak.sh", how="soak", quick=True, cpus=2, kernel="zendo.seconds=6"),
+    Config("soak-stress", script="soak.sh", how="soak", cpus=2, timeout=600, dom0_mem="640M", extra="-stress",
+           kernel="zendo.seconds=30 zendo.load=stress-ng"),
     Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1200, dom0_mem="640M", extra="-stress",
            kernel="zendo.seconds=600 zendo.load=stress-ng"),
 

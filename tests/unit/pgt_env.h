@@ -393,6 +393,8 @@ static long run(unsigned di, unsigned vi, bool nested, unsigned nr, uint64_t a1,
             env_check();
         if (!e_again.set)
             return rc;
+        if (env_smp) /* who holds what we wait for may not have a processor */
+            cpu_relax();
         if (n > 200000) {
             fprintf(stderr, "pgt: call %u of d%u goes on for ever\n", nr, di);
             abort();
