@@ -113,7 +113,7 @@ TABLE = [
     Config("soak-short", script="soak.sh", how="soak", quick=True, cpus=2, kernel="zendo.seconds=6"),
     Config("soak-stress", script="soak.sh", how="soak", cpus=2, timeout=600, dom0_mem="640M", extra="-stress",
            kernel="zendo.seconds=30 zendo.load=stress-ng"),
-    Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1200, dom0_mem="640M", extra="-stress",
+    Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1500, dom0_mem="640M", extra="-stress",
            kernel="zendo.seconds=600 zendo.load=stress-ng"),
 
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),

@@ -29,7 +29,8 @@ mixed() {
 same() { cat "$2"; [ "$1" = 0 ]; }
 # A worker ends with the operation that it is at, which takes its time when 50 processes share a slow machine.
 stressed() {
-    wait_for 300 grep -q '^stress-ng [0-9]' /tmp/stress.out || ps     grep -E 'fail|stress-ng [1-9]' /tmp/stress.out | head -5
+    wait_for 300 grep -q '^stress-ng [0-9]' /tmp/stress.out || ps
+    grep -E 'fail|stress-ng [1-9]' /tmp/stress.out | head -5
     grep -q '^stress-ng 0' /tmp/stress.out
 }
 
