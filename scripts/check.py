@@ -106,6 +106,7 @@ STAGES = {
     "corpus": corpus,
     "headers": lambda: script("headers", ["scripts/check-headers.sh"], 300),
     "includes": lambda: script("includes", ["scripts/check-includes.sh"], 60),
+    "docs": lambda: script("docs", ["scripts/check-docs.sh"], 60),
     "guests": lambda: script("guests", ["python3", "tests/system/guests.py", "--hv", HV, "--jobs", JOBS], 900),
     "linux": lambda: script("linux", ["python3", "tests/system/linux.py", "--hv", HV, "--jobs", JOBS], 1200),
     "soak": lambda: script("soak", ["python3", "tests/system/linux.py", "--hv", HV, "--jobs", JOBS, "--all"], 7200),

@@ -43,5 +43,5 @@ extern struct acpi_info acpi;
 /* Find the tables from rsdp (0: search the BIOS area) and fill `acpi`, cpu_apicid[], cpus_possible. */
 void acpi_init(paddr_t rsdp);
 /* Write the PM1 control registers (sleep type and enable as domain 0 gives them) and wait. Returns only when the
- * machine did not react. x86/smp or x86/time: whoever owns power (helper D). */
+ * machine did not react. x86/time/reboot.c. */
 void acpi_enter_sleep(uint16_t pm1a, uint16_t pm1b);
