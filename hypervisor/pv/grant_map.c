@@ -18,26 +18,12 @@
 /* The table that holds the entry which the caller means: by machine address of the entry, or by virtual address. */
 static struct page *entry_find(struct vcpu *v, uint64_t host_addr, unsigned flags, unsigned *index)
 {
-    struct page *pg;
-
     if (!(flags & GNTMAP_contains_pte))
         return pv_lookup_l1(v, host_addr, index);
     if (host_addr & 7)
         return NULL;
-    pg = get_page_of_mfn(mfn_of_paddr(host_addr), v->domain);
-    if (!pg)
-        return NULL;
-    if (pgt_hold_table(pg)) {
-        put_page(pg);
-        return NULL;
-    }
-    if ((READ_ONCE(pg->type) & PGT_TYPE_MASK) != PGT_L1) {
-        pgt_release_table(v, pg);
-        put_page(pg);
-        return NULL;
-    }
     *index = (unsigned)(host_addr & (FRAME_SIZE - 1)) / 8;
-    return pg;
+    return pv_hold_l1(v, mfn_of_paddr(host_addr));
 }
 
 static void entry_done(struct vcpu *v, struct page *pg)

@@ -66,17 +66,10 @@ struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
     return get_page_of_mfn(mfn_of_paddr(e & PTE_ADDR_MASK), v->domain);
 }
 
-struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
+struct page *pv_hold_l1(struct vcpu *v, mfn_t m)
 {
-    uint64_t l1;
-    struct page *pg;
+    struct page *pg = get_page_of_mfn(m, v->domain);
 
-    if (!guest_va(va))
-        return NULL;
-    l1 = l1_table(va);
-    if (!l1)
-        return NULL;
-    pg = get_page_of_mfn(mfn_of_paddr(l1), v->domain);
     if (!pg)
         return NULL;
     if (pgt_hold_table(pg)) {
@@ -88,6 +81,18 @@ struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
         put_page(pg);
         return NULL;
     }
-    *index = L1_INDEX(va);
     return pg;
+}
+
+struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
+{
+    uint64_t l1;
+
+    if (!guest_va(va))
+        return NULL;
+    l1 = l1_table(va);
+    if (!l1)
+        return NULL;
+    *index = L1_INDEX(va);
+    return pv_hold_l1(v, mfn_of_paddr(l1));
 }

@@ -41,6 +41,8 @@ bool pv_descriptor_check(uint64_t *desc);
 /* pv/walk.c: the guest's own mapping of va in the tables now loaded. The page of its last-level table's
  * target, with a reference, and the entry's value; NULL: not mapped by 4 KiB entries, or not RAM of v's domain. */
 struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte);
+/* Frame m, if it is a live level-1 table of v's domain, with a reference and a typed reference; else NULL. */
+struct page *pv_hold_l1(struct vcpu *v, mfn_t m);
 /* The level-1 table that maps va (with a reference and a typed reference) and the index in it. */
 struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index);
 
