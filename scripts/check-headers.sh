@@ -23,6 +23,8 @@ one() {     # compile command, header
 }
 for h in $(find hypervisor -name '*.h' | sort); do one "$hv" "$h"; done
 for h in $(find guests -name '*.h' | sort); do one "$guest" "$h"; done
+ts="${TS_CC:-gcc -std=gnu11 -D_GNU_SOURCE -D__XEN_TOOLS__ -Itoolstack/lib -Wall -Wextra}"
+for h in $(find toolstack -name '*.h' | sort); do one "$ts -I$(dirname "$h")" "$h"; done
 werror=     # test helpers may declare statics that the including file defines
 for h in $(find tests/host tests/unit -name '*.h' | sort); do one "$host" "$h"; done
 echo "$passed passed, $failed failed"

@@ -7,20 +7,26 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -I
   -DZENDO_HOST -DZENDO_DEBUG $(ABI_CFLAGS) $(WARN) -Wno-missing-prototypes
 SAN := -fno-sanitize-recover=all -fsanitize=address,undefined
 HOST_LIB := $(wildcard tests/host/*.c) hypervisor/lib/lock.c
-HOST_HDR := $(wildcard hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h)
+HOST_HDR := $(wildcard hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h toolstack/*/*.h)
 sources_of = $(shell sed -n '1,12s/^.*sources: *//p' $(1))
 # ... and a line "libs: -lfoo" adds libraries.
 libs_of = $(shell sed -n '1,12s/^.*libs: *//p' $(1))
+# A test whose sources are the toolstack's is an ordinary program: the headers beside its sources, nothing of port.h.
+TS_TEST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -D_GNU_SOURCE -Itoolstack/lib $(ABI_CFLAGS) $(WARN) \
+  -Wno-missing-prototypes
+is_ts = $(findstring toolstack/,$(call sources_of,$(1)))
+cflags_of = $(if $(is_ts),$(TS_TEST_CFLAGS) $(addprefix -I,$(sort $(dir $(call sources_of,$(1))))),$(HOST_CFLAGS))
+hostlib_of = $(if $(is_ts),,$(HOST_LIB))
 
 .SECONDEXPANSION:
 $(B)/unit/%: tests/unit/%.c $$(call sources_of,tests/unit/%.c) $(HOST_LIB) $(HOST_HDR)
 	@mkdir -p $(@D)
-	@echo "  HOSTCC $@"; gcc $(HOST_CFLAGS) $(SAN) -o $@ $< $(call sources_of,$<) $(HOST_LIB) -lcmocka -lpthread \
+	@echo "  HOSTCC $@"; gcc $(call cflags_of,$<) $(SAN) -o $@ $< $(call sources_of,$<) $(call hostlib_of,$<) -lcmocka -lpthread \
 	  $(call libs_of,$<)
 
 $(B)/fuzz/%: tests/fuzz/f_%.c $$(call sources_of,tests/fuzz/f_%.c) $(HOST_LIB) $(HOST_HDR)
 	@mkdir -p $(@D)
-	$(CLANG) $(HOST_CFLAGS) $(SAN) -fsanitize=fuzzer -o $@ $< $(call sources_of,$<) $(HOST_LIB) $(call libs_of,$<)
+	$(CLANG) $(call cflags_of,$<) $(SAN) -fsanitize=fuzzer -o $@ $< $(call sources_of,$<) $(call hostlib_of,$<) $(call libs_of,$<)
 
 # Tests with threads, under the thread sanitizer: make build/tsan/t_NAME.
 $(B)/tsan/%: tests/unit/%.c $$(call sources_of,tests/unit/%.c) $(HOST_LIB) $(HOST_HDR)

@@ -17,8 +17,8 @@ int fault(int rc, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(now, sizeof(now), format, args);
     va_end(args);
-    if (text[0] && n >= 0 && (size_t)n < sizeof(now))
-        snprintf(now + n, sizeof(now) - (size_t)n, ": %s", text);
+    if (text[0] && n >= 0 && (size_t)n < sizeof(now) && snprintf(now + n, sizeof(now) - (size_t)n, ": %s", text) < 0)
+        now[n] = 0;
     memcpy(text, now, sizeof(text));
     return rc;
 }
