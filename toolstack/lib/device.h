@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtual devices of a guest: what `xm create` and `xm destroy` call, and the part that disks (disk.h) and networks
+ * (net.h) share: the two store directories of a device, and the handshake of their `state` nodes.
+ *
+ *   /local/domain/B/backend/KIND/N/ID     the backend's, owned by domain B (0), readable by the guest N
+ *   /local/domain/N/device/KIND/ID        the frontend's, owned by the guest, readable by B
+ *   /libxl/N/device/KIND/ID               what it was made from, domain 0's own; stock xl reads it
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+
+/* --- for create and destroy ------------------------------------------------------------------------------------ */
+
+/*
+ * Everything that can be seen before the guest exists: images and their formats, rights, who else uses them; bridges,
+ * names and MACs. Changes nothing on the machine. Fills in what was left open: MAC addresses, device numbers, the bridge.
+ */
+int devices_check(struct guest_config *c);
+/* After the domain exists and /local/domain/N is written, before it runs first. On failure what was attached is detached again. */
+int devices_attach_all(uint32_t domid, const struct guest_config *c);
+/*
+ * All devices of a domain, at once and then waited for together; for one that is dead or about to be destroyed (`force`: the guest
+ * is not asked). Removes the store nodes, loop devices and the like. 0 also when there are none.
+ */
+int devices_detach_all(uint32_t domid, bool force);
+
+/* --- for disk.c and net.c -------------------------------------------------------------------------------------- */
+
+/* The states of a device's both ends (enum xenbus_state). */
+enum device_state { DEVICE_GONE, DEVICE_INITIALISING, DEVICE_INIT_WAIT, DEVICE_INITIALISED, DEVICE_CONNECTED, DEVICE_CLOSING, DEVICE_CLOSED };
+
+struct device {
+    uint32_t domid, backend;
+    const char *kind;                                  /* "vbd", "vif" */
+    unsigned id;
+    char front[64], back[64], record[64];              /* the directories */
+};
+
+void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id);
+bool device_exists(const struct device *dev);
+/* The three directories with owners, and the nodes that every device has. Within the caller's transaction. */
+int device_write_base(const struct device *dev, const char *frontend_type, bool bootable);
+/* Until the backend's driver has seen it (state 2), or the error that it left in the store; names the module when nothing happens. */
+int device_wait_backend(const struct device *dev, unsigned timeout_ms);
+/* Asks both ends to let go and waits; -EBUSY if the guest does not answer. `force`: the frontend is taken away first. */
+int device_close(const struct device *dev, bool force, unsigned timeout_ms);
+/* Takes the directories away. */
+int device_forget(const struct device *dev);
+/* Calls fn for each device of a domain and kind, lowest number first, until it says other than 0. */
+int device_each(uint32_t domid, const char *kind, int (*fn)(const struct device *dev, void *arg), void *arg);
+/* A user's script of /etc/xen/scripts: `script ACTION` with XENBUS_PATH and the rest of the contract. */
+int device_run_script(const struct device *dev, const char *script, const char *action, const char *const env[]);
