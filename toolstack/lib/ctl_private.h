@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The handle of the control calls, for ctl*.c only. */
+#pragma once
+
+#include <xencall.h>
+#include <xenforeignmemory.h>
+
+struct ctl {
+    xencall_handle *call;
+    xenforeignmemory_handle *memory; /* opened at the first mapping */
+    void *page;                      /* for command structures */
+};
