@@ -93,6 +93,24 @@ struct domain *domain_next(struct domain *after)
     return d;
 }
 
+struct domain *domain_find_from(uint16_t id)
+{
+    struct domain *d = NULL;
+
+    if (id >= DOMID_FIRST_RESERVED)
+        return NULL;
+    id = (uint16_t)index_nospec(id, DOMID_FIRST_RESERVED);
+    spin_lock(&table_lock);
+    d = domain_table[id];
+    if (!d)
+        for (d = domain_list; d && d->id < id; d = d->next)
+            ;
+    if (d)
+        domain_ref(d);
+    spin_unlock(&table_lock);
+    return d;
+}
+
 static int domain_publish(struct domain *d)
 {
     struct domain **link = &domain_list;

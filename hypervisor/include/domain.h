@@ -67,6 +67,7 @@ struct domain {
     uint8_t shutdown_code;  /* [D] SHUTDOWN_* */
     uint32_t refs;          /* [a] */
     uint32_t pause_count;   /* [a] */
+    uint32_t control_pauses; /* [a] of those, how many by control calls */
     struct domain *next;    /* list of all, by id; changes and walks under domain.c's lock */
 
     const struct guest_kind *kind; /* [I] PV, HVM/PVH */
@@ -142,6 +143,8 @@ int domain_kill(struct domain *d) __must_check;
 void domains_init(void);
 /* All domains, by ascending id; for debug keys and lists. NULL at the end; takes and drops references. */
 struct domain *domain_next(struct domain *after);
+/* The domain with this number or the next above it, with a reference; NULL: none. */
+struct domain *domain_find_from(uint16_t id) __must_check;
 
 /* Machine-specific allocation (x86/domain.c): the embedding structures, zeroed. */
 struct domain *arch_domain_alloc(void);
@@ -150,6 +153,9 @@ struct vcpu *arch_vcpu_alloc(struct domain *d, unsigned id);
 void arch_vcpu_free(struct vcpu *v);
 /* Registers and stack of the vCPU of d that runs here, if one does. */
 void arch_domain_crash_dump(struct domain *d);
+/* What only the machine's side knows of what the ABI tells about a domain. */
+struct xen_domctl_getdomaininfo;
+void arch_domain_info(const struct domain *d, struct xen_domctl_getdomaininfo *info);
 /* Give back the frames, page tables and devices of a dying domain. -XEN_ERESTART: call again. */
 int arch_domain_relinquish(struct domain *d) __must_check;
 /* Domain 0 shut down: power off, restart, or wait for a person. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The x86 halves of domains and vCPUs: allocation, processor state at birth, what goes when a domain dies. */
 #include "domain.h"
+#include "domctl.h"
 #include "lib.h"
 #include "irq.h"
 #include "log.h"
@@ -28,6 +29,11 @@ void arch_domain_free(struct domain *d)
 {
     zfree(to_x86d(d)->e820);
     zfree(to_x86d(d));
+}
+
+void arch_domain_info(const struct domain *d, struct xen_domctl_getdomaininfo *info)
+{
+    info->arch_config.emulation_flags = 0; /* a PV guest is given no emulated devices */
 }
 
 /* The initial FPU state: as after FNINIT, with MXCSR at its reset value. */
