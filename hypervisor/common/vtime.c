@@ -53,7 +53,7 @@ static void pvclock_write_area(struct vcpu *v, const struct vcpu_time_info *from
     (void)!put_guest(v->time_area, t.version);
 }
 
-static void pvclock_update(struct vcpu *v, const struct time_scale *s)
+static void pvclock_publish(struct vcpu *v, const struct time_scale *s)
 {
     struct vcpu_time_info t = {
         .tsc_timestamp = s->stamp_tsc,
@@ -63,13 +63,19 @@ static void pvclock_update(struct vcpu *v, const struct time_scale *s)
         .flags = s->tsc_stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0,
     };
 
-    v->pvclock.stamp_tsc = s->stamp_tsc;
-    v->pvclock.stamp_ns = s->stamp_ns;
-    v->pvclock.mul = s->mul;
     t.version = v->pvclock.version += 2;
     pvclock_write(&v->info->time, &t);
     if (v->time_area.va && v == current_vcpu())
         pvclock_write_area(v, &t);
+}
+
+static void pvclock_update(struct vcpu *v, struct time_scale *s)
+{
+    v->pvclock.stamp_tsc = s->stamp_tsc;
+    v->pvclock.stamp_ns = s->stamp_ns;
+    v->pvclock.mul = s->mul;
+    guest_time_scale(v, s);
+    pvclock_publish(v, s);
 }
 
 void vtime_update_vcpu(struct vcpu *v, bool force)

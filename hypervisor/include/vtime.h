@@ -18,6 +18,8 @@ struct time_scale {
     bool tsc_stable; /* invariant and in step on all CPUs: PVCLOCK_TSC_STABLE_BIT */
 };
 void time_scale_now(struct time_scale *s);
+/* ... and for the counter that v's guest sees instead of it: changes *s, a result of time_scale_now(). */
+void guest_time_scale(const struct vcpu *v, struct time_scale *s);
 uint64_t wallclock_ns_at_boot(void); /* ns since 1970 at system time 0, as last set */
 
 /* Write v's vcpu_time_info if the scale has changed since the last time (before entering the guest on

@@ -5,6 +5,7 @@
  * CR4_GUEST; attempts at others are ignored, as PV kernels expect.
  */
 #include "port.h"
+#include "x86/policy.h"
 #include "x86/pv_emul.h"
 
 #define CR0_FIXED (CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
@@ -46,9 +47,15 @@ void pv_set_ts(struct vcpu *v, bool on)
     control_set_real_ts(on);
 }
 
+/* An emulated time stamp counter needs TSD whatever the guest has chosen. */
+static uint64_t control_real(const struct x86_vcpu *xv)
+{
+    return (xv->cr4 & CR4_REAL) | (to_x86d(xv->v.domain)->tsc.emulated ? CR4_TSD : 0);
+}
+
 void pv_control_load(const struct x86_vcpu *xv)
 {
-    uint64_t now = read_cr4(), want = (now & ~CR4_REAL) | (xv->cr4 & CR4_REAL);
+    uint64_t now = read_cr4(), want = (now & ~CR4_REAL) | control_real(xv);
 
     if (want != now)
         write_cr4(want);
@@ -138,11 +145,11 @@ enum pv_emul pv_emul_clts(struct vcpu *v)
 
 /* --- Extended state ------------------------------------------------------------------------------ */
 
-static bool xcr0_valid(uint64_t val)
+static bool xcr0_valid(uint64_t val, uint64_t may)
 {
     uint64_t part;
 
-    if (!(val & XCR0_X87) || (val & ~cpu_features.xcr0))
+    if (!(val & XCR0_X87) || (val & ~may))
         return false;
     if ((val & XCR0_AVX) && !(val & XCR0_SSE))
         return false;
@@ -160,7 +167,9 @@ static bool xcr0_valid(uint64_t val)
  * registers, never another's. */
 int pv_set_xcr0(struct vcpu *v, uint64_t val)
 {
-    if (!cpu_features.xsave || !xcr0_valid(val))
+    uint64_t may = cpu_features.xcr0 & policy_xcr0(policy_of(v->domain));
+
+    if (!cpu_features.xsave || !xcr0_valid(val, may))
         return -XEN_EINVAL;
     to_x86(v)->xcr0 = val;
     __asm__ volatile("xsetbv" ::"a"((uint32_t)val), "d"((uint32_t)(val >> 32)), "c"(0) : "memory");

@@ -39,7 +39,7 @@ static enum pv_emul emul_rdtsc(struct vcpu *v, regs_t *regs)
 
     if (!xv->kernel_mode && (xv->cr4 & CR4_TSD))
         return PV_EMUL_NO;
-    t = rdtsc();
+    t = guest_tsc_read(v->domain);
     regs->rax = (uint32_t)t;
     regs->rdx = t >> 32;
     return PV_EMUL_DONE;
@@ -139,14 +139,19 @@ static bool emul_hlt(struct vcpu *v, regs_t *regs)
     return true;
 }
 
-/* Two-byte rdmsr or wrmsr of the kernel, without the decoder. */
-static bool emul_msr_fast(struct vcpu *v, regs_t *regs, const uint8_t *b, unsigned n)
+/* Two-byte rdtsc, and rdmsr or wrmsr of the kernel, without the decoder. */
+static bool emul_fast(struct vcpu *v, regs_t *regs, const uint8_t *b, unsigned n)
 {
     enum pv_emul e;
 
-    if (n < 2 || b[0] != 0x0f || (b[1] != 0x32 && b[1] != 0x30) || !to_x86(v)->kernel_mode)
+    if (n < 2 || b[0] != 0x0f)
         return false;
-    e = b[1] == 0x32 ? emul_rdmsr(v, regs) : emul_wrmsr(v, regs);
+    if (b[1] == 0x31)
+        e = emul_rdtsc(v, regs);
+    else if ((b[1] != 0x32 && b[1] != 0x30) || !to_x86(v)->kernel_mode)
+        return false;
+    else
+        e = b[1] == 0x32 ? emul_rdmsr(v, regs) : emul_wrmsr(v, regs);
     if (e != PV_EMUL_DONE)
         return false;
     pv_emul_done(v, regs, regs->rip + 2);
@@ -162,7 +167,7 @@ bool pv_emulate_privileged(struct vcpu *v, regs_t *regs)
     enum pv_emul e = PV_EMUL_NO;
     uint64_t next;
 
-    if (emul_msr_fast(v, regs, b, n))
+    if (code64 && emul_fast(v, regs, b, n))
         return true;
     if (pv_insn_decode(&in, b, n, code64) || in.lock)
         return false;

@@ -12,8 +12,6 @@
 #define MSR_SPEC_CTRL 0x48
 #define MSR_PRED_CMD 0x49
 #define MSR_UCODE_REV 0x8b
-#define MSR_PLATFORM_INFO 0xce
-#define MSR_MISC_FEATURES 0x140
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a
 #define MSR_DEBUGCTL 0x1d9
@@ -21,7 +19,6 @@
 #define MSR_MC_LAST 0x47f
 #define MSR_AMD_PERF_FIRST 0xc0010000
 #define MSR_AMD_PERF_LAST 0xc0010007
-#define MSR_AMD_HWCR 0xc0010015
 #define MSR_AMD_PERF2_FIRST 0xc0010200
 #define MSR_AMD_PERF2_LAST 0xc001020b
 #define MSR_AMD_DE_CFG 0xc0011029
@@ -107,7 +104,7 @@ static int msr_read_common(struct vcpu *v, uint32_t msr, uint64_t *val)
     *val = 0;
     switch (msr) {
     case MSR_TSC:
-        *val = rdtsc();
+        *val = guest_tsc_read(v->domain);
         return 0;
     case MSR_APIC_BASE: case MSR_PAT:
         return rdmsr_safe(msr, val) ? -XEN_EINVAL : 0;

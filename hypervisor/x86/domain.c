@@ -11,6 +11,7 @@
 #include "x86/context.h"
 #include "x86/cpu.h"
 #include "x86/guest.h"
+#include "x86/policy.h"
 #include "x86/pv.h"
 
 #define FXSAVE_SIZE 512
@@ -27,6 +28,7 @@ struct domain *arch_domain_alloc(void)
 
 void arch_domain_free(struct domain *d)
 {
+    policy_domain_free(d);
     zfree(to_x86d(d)->e820);
     zfree(to_x86d(d));
 }

@@ -3,7 +3,8 @@
  * The PV CPUID policy on whatever processor runs the test: hypervisor leaves, nothing shown that the
  * processor lacks, what must be hidden is hidden, XSAVE leaves follow xcr0.
  *
- * sources: hypervisor/pv/cpuid.c
+ * sources: hypervisor/pv/cpuid.c hypervisor/x86/policy.c hypervisor/x86/policy_make.c hypervisor/x86/policy_ctl.c
+ * sources: hypervisor/x86/policy_check.c hypervisor/x86/time/guest_tsc.c hypervisor/common/timescale.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "vtime.h"
+#include "x86/policy.h"
 #include "x86/pv_emul.h"
 
 struct cpu_features cpu_features;
@@ -27,6 +29,15 @@ void time_scale_now(struct time_scale *s)
         .stamp_tsc = 4000000, .stamp_ns = 1500000, .mul = 0x80000000U, .shift = 1, .tsc_stable = true};
 }
 
+uint64_t time_tsc_hz(void)
+{
+    return 1000000000;
+}
+bool time_tsc_in_step(void)
+{
+    return true;
+}
+
 static int setup(void **state)
 {
     uint32_t r[4];
@@ -38,6 +49,8 @@ static int setup(void **state)
     cpu_features.xsave = cpu_features.nx = cpu_features.rdtscp = true;
     cpuid(0xd, 0, r);
     cpu_features.xcr0 = r[0] & 0xe7;
+    cpu_features.smep = true;
+    policies_init();
     xv.v.domain = &dom.d;
     xv.xcr0 = 1;
     return 0;
@@ -108,6 +121,7 @@ static void test_xsave(void **state)
     assert_false(r[0] & ~7U);
     cpu_features.xsave = false;
     cpu_features.xcr0 = 0;
+    policies_init();
     guest_cpuid(&xv.v, 1, 0, r);
     assert_false(r[2] & (BIT(12) | BIT(26) | BIT(27) | BIT(28) | BIT(29)));
     guest_cpuid(&xv.v, 0xd, 0, r);

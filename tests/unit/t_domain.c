@@ -64,6 +64,7 @@ mfn_t frames_alloc(unsigned order, unsigned flags) { static uint64_t n = 1; retu
 void share_page(struct page *pg, struct domain *d) {}
 bool unshare_page(struct page *pg) { return true; }
 void time_scale_now(struct time_scale *s) { *s = scale; }
+void guest_time_scale(const struct vcpu *v, struct time_scale *s) {}
 uint64_t wallclock_ns_at_boot(void) { return 0; }
 struct domain *arch_domain_alloc(void) { live++; return calloc(1, sizeof(struct domain)); }
 void arch_domain_free(struct domain *d) { live--; free(d); }

@@ -15,10 +15,12 @@
 #include <cmocka.h>
 
 #include "sched.h"
+#include "x86/policy.h"
 #include "x86/pv_emul.h"
 
 struct cpu_features cpu_features;
-static struct domain dom;
+static struct x86_domain dom;
+static struct cpu_policy policy;
 static struct vcpu_info info;
 static struct x86_vcpu xv;
 static regs_t regs;
@@ -58,6 +60,18 @@ int pv_set_cr3(struct vcpu *v, uint64_t mfn_val)
     cr3_sets++;
     return cr3_rc;
 }
+const struct cpu_policy *policy_of(const struct domain *d)
+{
+    return &policy;
+}
+uint64_t policy_xcr0(const struct cpu_policy *p)
+{
+    return ~0ULL;
+}
+uint64_t guest_tsc_read(const struct domain *d)
+{
+    return 0x123456789aULL;
+}
 void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
     r[0] = leaf + 1, r[1] = sub + 2, r[2] = 3, r[3] = 4;
@@ -91,7 +105,7 @@ static int setup(void **state)
 {
     memset(&xv, 0, sizeof(xv));
     memset(&regs, 0, sizeof(regs));
-    xv.v.domain = &dom;
+    xv.v.domain = &dom.d;
     xv.v.info = &info;
     xv.kernel_mode = 1;
     regs.rflags = 0x10202;

@@ -188,6 +188,9 @@ static inline bool irqs_on(void)
 
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
+#define MSR_PLATFORM_INFO 0xce
+#define MSR_ARCH_CAPS 0x10a
+#define MSR_MISC_FEATURES 0x140
 #define MSR_MISC_ENABLE 0x1a0
 #define MSR_PAT 0x277
 #define MSR_SYSENTER_CS 0x174
@@ -203,6 +206,7 @@ static inline bool irqs_on(void)
 #define MSR_GS_BASE 0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
 #define MSR_TSC_AUX 0xc0000103
+#define MSR_AMD_HWCR 0xc0010015
 
 /* What the processors have, found once on the boot CPU (x86/cpu/features.c) and only narrowed by others. */
 struct cpu_features {
@@ -216,9 +220,11 @@ struct cpu_features {
     bool nx, pge, pcid, invpcid, smep, smap, umip, fsgsbase, xsave, xsaveopt, x2apic, page1g, rdtscp,
         tsc_deadline, tsc_invariant, cpuid_faulting, sysenter, hypervisor;
     uint8_t phys_bits;
+    uint64_t arch_caps;   /* IA32_ARCH_CAPABILITIES, 0 without */
 };
 extern struct cpu_features cpu_features;
 void cpu_features_find(void);
+void cpu_features_find_msrs(void); /* what registers say: when the IDT is there */
 
 /* Per CPU: descriptor tables, MSRs, control registers. Boot CPU and each AP on its own stack. */
 void cpu_setup(unsigned cpu);

@@ -8,6 +8,7 @@
 #include "domain.h"
 #include "page.h"
 #include "x86/cpu.h"
+#include "x86/guest_tsc.h"
 
 /* A guest's entry point for something other than a trap: event, failsafe, syscall, ... */
 struct pv_callback {
@@ -65,12 +66,16 @@ struct x86_vcpu {
 
 #define XVF_NMI BIT(0)
 
+struct cpu_policy;
+
 struct x86_domain {
     struct domain d;
     struct io_caps *caps;               /* ports, memory, interrupts it may use (x86/iocaps.c) */
     uint8_t *iobitmap;                  /* 8 KiB: 1 = trap; NULL: everything traps */
     uint64_t sweep;                     /* pgt_domain_sweep() */
-    uint32_t tsc_mode;
+    struct guest_tsc tsc;
+    struct cpu_policy *policy;          /* [I] once it has run: its own; NULL: the default (policy_of()) */
+    bool cpuid_faults;                  /* its programs' CPUID traps */
     uint64_t p2m_nr;                    /* initial pages, for start_info */
     struct e820entry *e820;
     unsigned nr_e820;

@@ -26,6 +26,7 @@ void time_init_late(void);
 /* The boot CPU, while it waits for an AP: answer its questions about our TSC. Cheap when there are none. */
 void time_sync_serve(void);
 uint64_t time_tsc_hz(void);
+bool time_tsc_in_step(void); /* the same on all CPUs */
 /* Counter value of this CPU's TSC at which system time `ns` is reached (not more than 137 s ahead). */
 uint64_t time_tsc_of_ns(uint64_t ns);
 /* For the debug key. */

@@ -24,6 +24,7 @@
 #include "x86/mm.h"
 #include "x86/pci.h"
 #include "x86/physdev.h"
+#include "x86/policy.h"
 #include "x86/power.h"
 #include "x86/smp.h"
 #include "x86/softirq.h"
@@ -139,6 +140,8 @@ void boot_main(uint32_t magic, uint32_t info)
     log_info("command line: %s\n", boot.cmdline);
     cpu_features_find();
     memory_init();
+    cpu_features_find_msrs();
+    policies_init();
     machine_init();
     keys_init();
     debug_keys_init();

@@ -105,3 +105,21 @@ void cpu_features_find(void)
     if (f->xsave)
         log_info("cpu: xsave, components %lx, %u bytes\n", f->xcr0, f->xsave_size);
 }
+
+#define LEAF_21_CPUID_USER_DIS BIT(17)
+
+void cpu_features_find_msrs(void)
+{
+    struct cpu_features *f = &cpu_features;
+    uint32_t r[4];
+    uint64_t val;
+
+    if ((f->leaf7_d & BIT(29)) && rdmsr_safe(MSR_ARCH_CAPS, &f->arch_caps))
+        f->arch_caps = 0;
+    if (f->intel && !rdmsr_safe(MSR_PLATFORM_INFO, &val) && (val & BIT(31)))
+        f->cpuid_faulting = true;
+    if (f->amd && f->max_ext >= 0x80000021) {
+        cpuid(0x80000021, 0, r);
+        f->cpuid_faulting = r[0] & LEAF_21_CPUID_USER_DIS;
+    }
+}

@@ -104,6 +104,11 @@ uint64_t time_tsc_hz(void)
     return steer.base_hz;
 }
 
+bool time_tsc_in_step(void)
+{
+    return READ_ONCE(tsc_in_step);
+}
+
 uint64_t wallclock_ns_at_boot(void)
 {
     return wallclock_base_ns;
