@@ -43,15 +43,34 @@ struct device {
 
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id);
 bool device_exists(const struct device *dev);
-/* The three directories with owners, and the nodes that every device has. Within the caller's transaction. */
-int device_write_base(const struct device *dev, const char *frontend_type, bool bootable);
+/* The three directories with their owners, and the nodes that every device has. Within the caller's transaction. */
+int device_write_base(const struct device *dev);
+/* A node of the frontend; one of the backend, and the same in the record. */
+int device_put_front(const struct device *dev, const char *key, const char *value, ...) __attribute__((format(printf, 3, 4)));
+int device_put_back(const struct device *dev, const char *key, const char *value, ...) __attribute__((format(printf, 3, 4)));
 /* Until the backend's driver has seen it (state 2), or the error that it left in the store; names the module when nothing happens. */
 int device_wait_backend(const struct device *dev, unsigned timeout_ms);
-/* Asks both ends to let go and waits; -EBUSY if the guest does not answer. `force`: the frontend is taken away first. */
+/* What the backend's driver left as an error in the store (free() it), or NULL. */
+char *device_backend_error(const struct device *dev);
+/*
+ * Asks both ends to let go and waits until the kernel has dropped the device; -EBUSY if the guest does not answer. `force`: the
+ * frontend is taken away instead of asked. The record stays, device_forget() takes it.
+ */
 int device_close(const struct device *dev, bool force, unsigned timeout_ms);
-/* Takes the directories away. */
+/* The two halves, to have several close at the same time. */
+int device_close_begin(const struct device *dev, bool force);
+int device_close_end(const struct device *dev, bool force, unsigned timeout_ms);
+/* Takes the three directories away. */
 int device_forget(const struct device *dev);
 /* Calls fn for each device of a domain and kind, lowest number first, until it says other than 0. */
 int device_each(uint32_t domid, const char *kind, int (*fn)(const struct device *dev, void *arg), void *arg);
-/* A user's script of /etc/xen/scripts: `script ACTION` with XENBUS_PATH and the rest of the contract. */
-int device_run_script(const struct device *dev, const char *script, const char *action, const char *const env[]);
+/* The name of a domain for messages ("a guest" when it has none), in `out` of 80 bytes. */
+const char *device_domain_name(char *out, uint32_t domid);
+/* One at a time over check and attach, also against other programs. Nests. */
+int device_lock(void);
+void device_unlock(void);
+
+/* A user's script: its path below /etc/xen/scripts (or as given from the root), when it can be run. `out` of 256 bytes. */
+int device_check_script(const char *script, char *out);
+/* Runs `script ACTION [more]` with XENBUS_PATH and the rest of the contract; then hotplug-status must not be "error". */
+int device_run_script(const struct device *dev, const char *script, const char *action, const char *more, const char *vif);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What disks and networks share: a device's directories in the store and the handshake of the two `state` nodes.
+ *
+ * Making:  both states 1; the backend's driver goes to 2, the frontend's to 3 or 4, then both to 4.
+ * Ending:  online = 0 and the backend's state 5; the frontend follows to 6, then the backend, and the kernel drops its side.
+ * A guest that is dead or will not answer: the frontend's directory goes, which its backend takes for an end as well.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "store.h"
+
+void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
+{
+    memset(dev, 0, sizeof(*dev));
+    dev->domid = domid;
+    dev->kind = kind;
+    dev->id = id;
+    snprintf(dev->front, sizeof(dev->front), "/local/domain/%u/device/%s/%u", domid, kind, id);
+    snprintf(dev->back, sizeof(dev->back), "/local/domain/0/backend/%s/%u/%u", kind, domid, id);
+    snprintf(dev->record, sizeof(dev->record), "/libxl/%u/device/%s/%u", domid, kind, id);
+}
+
+bool device_exists(const struct device *dev)
+{
+    return store_exists("%s", dev->record) || store_exists("%s", dev->back);
+}
+
+static int device_vput(const char *dir, const char *key, const char *format, va_list args)
+{
+    char value[STORE_PATH_MAX];
+
+    if (vsnprintf(value, sizeof(value), format, args) >= (int)sizeof(value))
+        return fault(-ENAMETOOLONG, "device %s: the value of '%s' is too long", dir, key);
+    return store_put(dir, key, "%s", value);
+}
+
+int device_put_front(const struct device *dev, const char *key, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int rc = device_vput(dev->front, key, format, args);
+    va_end(args);
+    return rc;
+}
+
+int device_put_back(const struct device *dev, const char *key, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int rc = device_vput(dev->back, key, format, args);
+    va_end(args);
+    if (rc)
+        return rc;
+    va_start(args, format);
+    rc = device_vput(dev->record, key, format, args);
+    va_end(args);
+    return rc;
+}
+
+int device_write_base(const struct device *dev)
+{
+    int rc = store_mkdir_for(dev->domid, (int)dev->backend, "%s", dev->front);
+
+    if (!rc)
+        rc = store_mkdir_for(dev->backend, (int)dev->domid, "%s", dev->back);
+    if (!rc)
+        rc = store_mkdir_for(0, -1, "%s", dev->record);
+    if (!rc)
+        rc = device_put_front(dev, "backend", "%s", dev->back);
+    if (!rc)
+        rc = device_put_front(dev, "backend-id", "%u", dev->backend);
+    if (!rc)
+        rc = device_put_front(dev, "state", "%u", DEVICE_INITIALISING);
+    if (!rc)
+        rc = device_put_back(dev, "frontend", "%s", dev->front);
+    if (!rc)
+        rc = device_put_back(dev, "frontend-id", "%u", dev->domid);
+    if (!rc)
+        rc = device_put_back(dev, "online", "1");
+    if (!rc)
+        rc = device_put_back(dev, "state", "%u", DEVICE_INITIALISING);
+    if (!rc)
+        rc = store_put(dev->record, "backend", "%s", dev->back);
+    return rc;
+}
+
+char *device_backend_error(const struct device *dev)
+{
+    return store_read("/local/domain/%u/error/backend/%s/%u/%u/error", dev->backend, dev->kind, dev->domid, dev->id);
+}
+
+int device_wait_backend(const struct device *dev, unsigned timeout_ms)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/state", dev->back);
+    int state = store_wait_state(path, 1u << DEVICE_INIT_WAIT | 1u << DEVICE_CONNECTED | 1u << DEVICE_CLOSING | 1u << DEVICE_CLOSED,
+                                 timeout_ms);
+    if (state == DEVICE_INIT_WAIT || state == DEVICE_CONNECTED)
+        return 0;
+    if (state == -ETIMEDOUT) {
+        bool disk = !strcmp(dev->kind, "vbd");
+        return fault(-ENODEV, "%s %u: domain 0's kernel does not take the device; load its backend: modprobe %s",
+                     disk ? "disk" : "network device", dev->id, disk ? "xen-blkback" : "xen-netback");
+    }
+    if (state < 0)
+        return state;
+    char *why = device_backend_error(dev);
+    fault(-EIO, "%s %u: domain 0's backend gave up: %s", dev->kind, dev->id, why ? why : "it left no reason; see dmesg");
+    free(why);
+    return -EIO;
+}
+
+/* --- ending --------------------------------------------------------------------------------------------------- */
+
+static bool device_in_kernel(const struct device *dev)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "/sys/bus/xen-backend/devices/%s-%u-%u", dev->kind, dev->domid, dev->id);
+    return access(path, F_OK) == 0;
+}
+
+static bool device_wait_kernel(const struct device *dev, unsigned timeout_ms)
+{
+    uint64_t until = store_clock_ms() + timeout_ms;
+
+    while (device_in_kernel(dev)) {
+        if (store_clock_ms() >= until)
+            return false;
+        usleep(10000);
+    }
+    return true;
+}
+
+int device_close_begin(const struct device *dev, bool force)
+{
+    int rc = 0;
+
+    if (!store_exists("%s", dev->back))
+        return force ? store_remove("%s", dev->front) : 0;
+    rc = store_put(dev->back, "online", "0");
+    if (!rc && force)
+        return store_remove("%s", dev->front);
+    if (!rc)
+        rc = store_put(dev->back, "state", "%u", DEVICE_CLOSING);
+    return rc;
+}
+
+int device_close_end(const struct device *dev, bool force, unsigned timeout_ms)
+{
+    char path[96];
+    int state;
+
+    snprintf(path, sizeof(path), "%s/state", dev->back);
+    if (!force) {
+        state = store_wait_state(path, 1u << DEVICE_CLOSED | 1u << DEVICE_GONE, timeout_ms);
+        if (state == -ETIMEDOUT)
+            return fault(-EBUSY, "%s %u: the guest does not let go of it; unmount it there, or use --force", dev->kind, dev->id);
+        if (state < 0)
+            return state;
+    }
+    if (device_wait_kernel(dev, 2000))
+        return 0;
+    /* Its directory going is what a backend cannot overlook. */
+    int rc = store_remove("%s", dev->back);
+    if (!rc && !device_wait_kernel(dev, 5000))
+        rc = fault(-EBUSY, "%s %u: domain 0's backend does not let go of it; see dmesg", dev->kind, dev->id);
+    return rc;
+}
+
+int device_close(const struct device *dev, bool force, unsigned timeout_ms)
+{
+    int rc = device_close_begin(dev, force);
+
+    return rc ? rc : device_close_end(dev, force, timeout_ms);
+}
+
+int device_forget(const struct device *dev)
+{
+    char top[64];
+    int rc, again;
+
+    snprintf(top, sizeof(top), "/local/domain/%u/device", dev->domid);
+    rc = store_remove_empty(dev->front, top);
+    again = store_remove_empty(dev->back, "/local/domain/0");
+    rc = rc ? rc : again;
+    again = store_remove("/local/domain/%u/error/backend/%s/%u/%u", dev->backend, dev->kind, dev->domid, dev->id);
+    rc = rc ? rc : again;
+    again = store_remove_empty(dev->record, "/libxl");
+    return rc ? rc : again;
+}
+
+/* --- listing -------------------------------------------------------------------------------------------------- */
+
+static int device_compare(const void *a, const void *b)
+{
+    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+int device_each(uint32_t domid, const char *kind, int (*fn)(const struct device *dev, void *arg), void *arg)
+{
+    unsigned n;
+    int rc = store_open();
+    char **names = rc ? NULL : store_list(&n, "/libxl/%u/device/%s", domid, kind);
+
+    if (!names)
+        return rc;
+    unsigned *ids = calloc(n ? n : 1, sizeof(*ids));
+    if (!ids) {
+        free(names);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < n; i++)
+        ids[i] = (unsigned)strtoul(names[i], NULL, 10);
+    qsort(ids, n, sizeof(*ids), device_compare);
+    for (unsigned i = 0; i < n && !rc; i++) {
+        struct device dev;
+        device_init(&dev, domid, kind, ids[i]);
+        rc = fn(&dev, arg);
+    }
+    free(ids);
+    free(names);
+    return rc;
+}
+
+const char *device_domain_name(char *out, uint32_t domid)
+{
+    char *name = store_read("/local/domain/%u/name", domid);
+
+    if (name && *name)
+        snprintf(out, 80, "guest '%.50s' (domain %u)", name, domid);
+    else
+        snprintf(out, 80, "domain %u", domid);
+    free(name);
+    return out;
+}
