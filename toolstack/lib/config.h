@@ -13,7 +13,11 @@
 enum guest_type { GUEST_PV, GUEST_PVH, GUEST_HVM };
 
 enum disk_format { DISK_RAW, DISK_QCOW2, DISK_QCOW, DISK_VHD, DISK_EMPTY };
-enum disk_backend { DISK_AUTO, DISK_PHY, DISK_FILE, DISK_QDISK }; /* FILE: raw file by loop device; QDISK: stock user-space tools */
+/*
+ * FILE: raw file by loop device; QDISK: stock user-space tools. AUTO: what the target is decides; so it is also for the old
+ * prefixes phy: file: tap:, since people have "phy:" before files and "file:" before block devices.
+ */
+enum disk_backend { DISK_AUTO, DISK_PHY, DISK_FILE, DISK_QDISK };
 
 struct disk_config {
     char *target;        /* path of file or block device; nbd:HOST:PORT[:exportname=..] and the like for QDISK */
@@ -49,6 +53,8 @@ struct guest_config {
     char *cpus, *cpus_soft;           /* CPU lists as given ("0-3,^1", "all"); cpus_list below if a list per vCPU */
     char **cpus_each;                 /* n_cpus_each strings, one per vCPU */
     unsigned n_cpus_each;
+    char **cpus_soft_each;
+    unsigned n_cpus_soft_each;
     unsigned weight, cap;             /* 0 = default */
     char *pool;
     struct disk_config *disks;
@@ -57,7 +63,7 @@ struct guest_config {
     unsigned n_nics;
     enum guest_action on_poweroff, on_reboot, on_crash, on_watchdog, on_soft_reset;
     unsigned max_grant_frames, max_maptrack_frames, max_event_channels; /* 0 = default */
-    char *tsc_mode, *cpuid;           /* as given */
+    char *tsc_mode, *cpuid;           /* as given; cpuid: the parts of a list with blanks between */
     bool nomigrate, localtime;
     int rtc_timeoffset;
     char **pci;                       /* n_pci strings */
@@ -66,8 +72,9 @@ struct guest_config {
 };
 
 /*
- * Read a file ("-": standard input), then n words `key=value` in order; a word without '=' that old files take as
- * a variable is one too (vmid=1). 0, or -errno with fault() text "FILE:LINE:COLUMN: 'WORD': cause; mend".
+ * Read a file ("-": standard input), then n words `key=value` in order. A word whose key is no key of configurations is a
+ * variable that the file can read, as vmid=1 for old xm's files. A value may be quoted as in a file or bare; disk= and vif=
+ * may be repeated. 0, or -errno with fault() text "FILE:LINE:COLUMN: 'WORD': cause; mend" (words: "command line:N:...").
  * Unknown keys: warn(). The structure is valid for config_dispose() in any case.
  */
 int config_load(struct guest_config *c, const char *file, char *const words[], unsigned n_words);
