@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev make binutils libxen-dev liblzma-dev zlib1g-dev liblz4-dev libzstd-dev libjson-c-dev uuid-dev gzip"
-image="busybox-static cpio xz-utils grub-pc-bin grub-common xorriso mtools"
+image="busybox-static e2fsprogs cpio xz-utils grub-pc-bin grub-common xorriso mtools"
 tests="qemu-system-x86 libcmocka-dev clang libclang-rt-14-dev python3"
 
 missing=

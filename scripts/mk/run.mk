@@ -1,5 +1,6 @@
 # Domain 0's kernel and image, GRUB's CD image, `make run`. The variables of run: scripts/run.sh.
-DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*) scripts/dom0-image.sh
+DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*) scripts/dom0-image.sh scripts/take-modules.sh scripts/pack-initramfs.sh
+GUEST_SRC := $(wildcard scripts/guest/* scripts/guest/roles/*) scripts/guest-image.sh scripts/take-modules.sh scripts/pack-initramfs.sh
 
 # Downloaded once and kept, also by `make clean`: remove build/kernel/FLAVOUR for a newer one.
 $(B)/kernel/%/version: | scripts/fetch-kernel.sh
@@ -15,14 +16,39 @@ $(B)/stress/version: scripts/fetch-stress.sh
 $(B)/dom0-%-stress.gz: $(B)/kernel/%/version $(B)/stress/version $(DOM0_SRC)
 	EXTRA=$(B)/stress/root scripts/dom0-image.sh $(B)/kernel/$* $@
 
+# What guests are made of, on a disk that domain 0 mounts on /data.
+$(B)/guest-%.gz: $(B)/kernel/%/version $(GUEST_SRC)
+	scripts/guest-image.sh $(B)/kernel/$* $@
+$(B)/data-%.img: $(B)/guest-%.gz scripts/data-image.sh
+	scripts/data-image.sh $@ 512 $(B)/kernel/$* $(B)/guest-$*.gz
+
+# Domain 0 with Debian's xl, xenstored, xenconsoled in place of ours: make stock-image; make run TOOLS=stock.
+$(B)/xen-tools/version: scripts/fetch-xen-tools.sh scripts/fetch-programs.sh
+	rm -rf $(B)/xen-tools
+	scripts/fetch-xen-tools.sh $(B)/xen-tools
+
+$(B)/dom0-%-stock.gz: $(B)/kernel/%/version $(B)/xen-tools/version $(wildcard scripts/stock/*) $(DOM0_SRC)
+	mkdir -p $(B)/xen-tools/root/scripts
+	cp scripts/stock/* $(B)/xen-tools/root/scripts/
+	EXTRA=$(B)/xen-tools/root scripts/dom0-image.sh $(B)/kernel/$* $@
+stock-image: $(B)/dom0-$(FLAVOUR)-stock.gz $(B)/data-$(FLAVOUR).img
+
+# The reference hypervisor, for comparisons: make run HV=build/reference/xen.elf CPU=max,-smap.
+$(B)/reference/xen.elf:
+	mkdir -p $(@D)
+	cd $(@D) && apt-get -q -o APT::Sandbox::User= download xen-hypervisor-4.17-amd64 >&2
+	cd $(@D) && dpkg-deb -x xen-hypervisor-4.17-amd64_*.deb . && zcat boot/xen-4.17-amd64.gz > xen.elf
+
 $(B)/zendo.iso: $(B)/zendo.gz $(B)/dom0-$(FLAVOUR).gz scripts/make-iso.sh
 	FLAVOUR=$(FLAVOUR) scripts/make-iso.sh $@
 
-.PRECIOUS: $(B)/kernel/%/version $(B)/dom0-%.gz
-.PHONY: run iso dom0
+.PRECIOUS: $(B)/kernel/%/version $(B)/dom0-%.gz $(B)/guest-%.gz $(B)/data-%.img
+.PHONY: run iso dom0 stock-image
+TOOLS ?= zendo
+RUN_IMAGE := $(B)/dom0-$(FLAVOUR)$(if $(filter stock,$(TOOLS)),-stock).gz
 dom0: $(B)/dom0-$(FLAVOUR).gz
 iso: $(B)/zendo.iso
 
 # Settings reach the script as environment: make exports what its own command line gave.
-run: $(B)/zendo.elf $(B)/dom0-$(FLAVOUR).gz $(if $(ISO),$(B)/zendo.iso)
-	@FLAVOUR=$(FLAVOUR) scripts/run.sh
+run: $(B)/zendo.elf $(RUN_IMAGE) $(B)/data-$(FLAVOUR).img $(if $(ISO),$(B)/zendo.iso)
+	@FLAVOUR=$(FLAVOUR) IMAGE=$(RUN_IMAGE) scripts/run.sh

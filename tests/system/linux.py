@@ -44,6 +44,7 @@ class Config:
     iso: int = -1                       # GRUB's CD: number of the menu entry
     disk: str = ""                      # what domain 0 calls the disk that is added
     extra: str = ""                     # the image with more in it: "-stress"
+    data: bool = False                  # the disk with what guests are made of (/data)
     net: bool = False                   # a server behind the network card (soak.Server)
     timeout: int = 120
 
@@ -114,6 +115,9 @@ TABLE = [
     Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1500, dom0_mem="640M", extra="-stress",
            kernel="zendo.seconds=600 zendo.load=stress-ng"),
 
+    # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
+    Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
+
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
 ]
 
@@ -135,6 +139,10 @@ class Result:
 
 def image(c):
     return os.path.join(ROOT, "build/dom0-%s%s.gz" % (c.flavour, c.extra))
+
+
+def data_image(c):
+    return os.path.join(ROOT, "build/data-%s.img" % c.flavour)
 
 
 def hv_words(c):
@@ -167,9 +175,11 @@ def make_disk(c):
 
 
 def command(c, hv):
-    argv = ["qemu-system-x86_64", "-accel", "tcg", "-machine", c.machine, "-cpu", c.cpu, "-smp", str(c.cpus),
+    argv = ["qemu-system-x86_64", "-accel", "tcg", "-machine", c.machine, "-cpu", os.environ.get("CPU", c.cpu), "-smp", str(c.cpus),
             "-m", str(c.memory), "-nodefaults", "-vga", "std", "-display", "none", "-monitor", "none", "-serial", "stdio"]
     argv += [a.replace("@DISK@", make_disk(c)) if "@DISK@" in a else a for a in c.qemu]
+    if c.data:
+        argv += ["-drive", "file=%s,format=raw,if=virtio,snapshot=on" % data_image(c)]
     if "-nic" not in argv:
         argv += ["-nic", "none"]
     if c.iso >= 0:
@@ -309,7 +319,8 @@ def main():
         print("\n".join("%-16s %s" % (c.name, "quick" if c.quick else "") for c in chosen))
         return 0
     os.makedirs(LOGS, exist_ok=True)
-    for missing in sorted({image(c) for c in chosen if not os.path.exists(image(c))}):
+    needed = {image(c) for c in chosen} | {data_image(c) for c in chosen if c.data}
+    for missing in sorted(n for n in needed if not os.path.exists(n)):
         subprocess.run(["make", "-s", "-C", ROOT, os.path.relpath(missing, ROOT)], check=True)
     total = [0, 0]
     with concurrent.futures.ThreadPoolExecutor(max(1, opts.jobs)) as pool:

@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# guest-image.sh KERNELDIR OUT.gz: a guest's initramfs: a static busybox, scripts/guest/init, its roles, and the front ends'
+# modules. One image serves all roles; the word zendo.role= on the guest's kernel command line picks one.
+set -eu
+cd "$(dirname "$0")/.."
+root=$2.root
+rm -rf "$root"
+trap 'rm -rf "$root"' EXIT
+mkdir -p "$root/bin" "$root/roles"
+cp /bin/busybox "$root/bin/busybox"
+ln -s busybox "$root/bin/sh"
+cp scripts/guest/init "$root/init"
+cp scripts/guest/roles/* "$root/roles/"
+chmod 755 "$root/init" "$root/roles/poweroff"
+scripts/take-modules.sh "$1" scripts/guest/modules "$root"
+[ -z "${EXTRA:-}" ] || cp -a "$EXTRA/." "$root/"
+scripts/pack-initramfs.sh "$root" "$2"
