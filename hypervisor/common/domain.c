@@ -8,7 +8,9 @@
  * that a look-up is possible with any other held; domain 0 is never freed and is found without it.
  *
  * The table holds one reference (the one domain_create() makes); domain_kill() drops it. The frames of a
- * domain must hold another as long as there are any (first page assigned, last page freed).
+ * domain hold another as long as there are any (page_refs.c). Whoever drops the last reference may hold locks, so
+ * the domain only goes on a list, and a timer frees it where none are held. Until then it is in the table, but
+ * cannot be looked up any more: a count of 0 never rises.
  */
 #include "domain.h"
 
@@ -24,7 +26,7 @@
 #include "domain_private.h"
 #include "vtime.h"
 
-struct domain *dom_xen, *dom_io, *dom_hw;
+struct domain *dom_xen, *dom_io, *dom_orphans, *dom_hw;
 
 /* Interrupt numbers of the hardware domain beyond the I/O APICs' inputs: for MSI. */
 #define PIRQS_MSI 256
@@ -32,8 +34,33 @@ struct domain *dom_xen, *dom_io, *dom_hw;
 static struct spinlock table_lock = SPINLOCK_INIT("domain table", RANK_MAP);
 static struct domain *domain_table[DOMID_FIRST_RESERVED];
 static struct domain *domain_list;
+static struct domain *dead_list; /* pushed and taken as a whole by atomic exchange */
+static void domain_reap(void *unused);
+static struct timer reaper = {.fn = domain_reap};
+
+static void domain_free(struct domain *d);
+static bool domain_unpublish(struct domain *d);
 
 /* --- Look-up and references ------------------------------------------------------------------------ */
+
+/* d with a reference, or NULL if it has none any more (or is NULL). */
+static struct domain *try_domain_ref(struct domain *d)
+{
+    uint32_t n = d ? __atomic_load_n(&d->refs, __ATOMIC_RELAXED) : 0;
+
+    while (n)
+        if (__atomic_compare_exchange_n(&d->refs, &n, n + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return d;
+    return NULL;
+}
+
+/* The first of a list that can be referenced. */
+static struct domain *first_domain_ref(struct domain *d)
+{
+    while (d && !try_domain_ref(d))
+        d = d->next;
+    return d;
+}
 
 struct domain *domain_get(uint16_t id)
 {
@@ -49,9 +76,7 @@ struct domain *domain_get(uint16_t id)
         return d;
     }
     spin_lock(&table_lock);
-    d = domain_table[id];
-    if (d)
-        domain_ref(d);
+    d = try_domain_ref(domain_table[id]);
     spin_unlock(&table_lock);
     return d;
 }
@@ -71,8 +96,30 @@ void domain_ref(struct domain *d)
 
 void domain_put(struct domain *d)
 {
-    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
+    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    d->next_dead = __atomic_load_n(&dead_list, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&dead_list, &d->next_dead, d, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+        ;
+    timer_set(&reaper, now_ns());
+}
+
+/* Timer callback. Domain 0 learns that nothing is left. */
+static void domain_reap(void *unused)
+{
+    struct domain *d = __atomic_exchange_n(&dead_list, NULL, __ATOMIC_ACQUIRE);
+    bool told = false;
+
+    while (d) {
+        struct domain *next = d->next_dead;
+
+        told |= domain_unpublish(d);
         domain_free(d);
+        d = next;
+    }
+    if (told)
+        virq_raise_global(VIRQ_DOM_EXC);
 }
 
 struct domain *domain_next(struct domain *after)
@@ -85,8 +132,7 @@ struct domain *domain_next(struct domain *after)
         d = after->next;
     while (after && d && d->id <= after->id)
         d = d->next;
-    if (d)
-        domain_ref(d);
+    d = first_domain_ref(d);
     spin_unlock(&table_lock);
     if (after)
         domain_put(after);
@@ -101,12 +147,12 @@ struct domain *domain_find_from(uint16_t id)
         return NULL;
     id = (uint16_t)index_nospec(id, DOMID_FIRST_RESERVED);
     spin_lock(&table_lock);
-    d = domain_table[id];
-    if (!d)
+    d = try_domain_ref(domain_table[id]);
+    if (!d) {
         for (d = domain_list; d && d->id < id; d = d->next)
             ;
-    if (d)
-        domain_ref(d);
+        d = first_domain_ref(d);
+    }
     spin_unlock(&table_lock);
     return d;
 }
@@ -129,18 +175,37 @@ static int domain_publish(struct domain *d)
     return rc;
 }
 
-void domain_unpublish(struct domain *d)
+/* Was it in the table? A creation that failed was not. */
+static bool domain_unpublish(struct domain *d)
 {
     struct domain **link = &domain_list;
+    bool was;
 
     spin_lock(&table_lock);
     while (*link && *link != d)
         link = &(*link)->next;
     if (*link)
         *link = d->next;
-    if (domain_table[d->id] == d)
+    was = domain_table[d->id] == d;
+    if (was)
         domain_table[d->id] = NULL;
     spin_unlock(&table_lock);
+    return was;
+}
+
+uint16_t domain_free_id(void)
+{
+    static uint16_t last;
+    uint16_t id = DOMID_INVALID;
+
+    spin_lock(&table_lock);
+    for (unsigned i = 0; i < DOMID_FIRST_RESERVED && id == DOMID_INVALID; i++) {
+        last = last + 1u < DOMID_FIRST_RESERVED ? (uint16_t)(last + 1) : 1;
+        if (!domain_table[last])
+            id = last;
+    }
+    spin_unlock(&table_lock);
+    return id;
 }
 
 /* --- Creation ------------------------------------------------------------------------------------------ */
@@ -171,30 +236,48 @@ static int domain_alloc_shared(struct domain *d)
     return 0;
 }
 
-static int domain_init_parts(struct domain *d, unsigned max_vcpus)
+static int domain_init_parts(struct domain *d, const struct domain_config *c)
 {
     int rc;
 
-    d->vcpu = zalloc(max_vcpus * sizeof(d->vcpu[0]));
+    d->vcpu = zalloc(c->max_vcpus * sizeof(d->vcpu[0]));
     if (!d->vcpu)
         return -XEN_ENOMEM;
-    d->max_vcpus = (uint16_t)max_vcpus;
+    d->max_vcpus = (uint16_t)c->max_vcpus;
+    memcpy(d->handle, c->handle, sizeof(d->handle));
     rc = domain_alloc_shared(d);
     if (!rc)
         rc = evtchn_domain_init(d);
     if (!rc)
-        rc = grant_domain_init(d, opt.gnttab_max_frames, opt.gnttab_max_maptrack_frames);
-    if (!rc && d->hardware)
+        rc = grant_domain_init(d, c->max_grant_frames, c->max_maptrack_frames);
+    if (rc)
+        return rc;
+    evtchn_domain_limit(d, c->max_evtchn_port);
+    grant_domain_limit(d, c->max_grant_version);
+    if (d->hardware)
         rc = pirq_domain_init(d, irq_count_gsis() + PIRQS_MSI);
     return rc;
 }
 
 struct domain *domain_create(uint16_t id, bool privileged, unsigned max_vcpus, int *rc)
 {
+    struct domain_config c = {
+        .max_vcpus = max_vcpus,
+        .max_evtchn_port = UINT32_MAX,
+        .max_grant_frames = opt.gnttab_max_frames,
+        .max_maptrack_frames = opt.gnttab_max_maptrack_frames,
+        .max_grant_version = 2,
+    };
+
+    return domain_create_config(id, privileged, &c, rc);
+}
+
+struct domain *domain_create_config(uint16_t id, bool privileged, const struct domain_config *c, int *rc)
+{
     struct domain *d;
 
     *rc = -XEN_EINVAL;
-    if (id >= DOMID_FIRST_RESERVED || !max_vcpus || max_vcpus > MAX_VCPUS)
+    if (id >= DOMID_FIRST_RESERVED || !c->max_vcpus || c->max_vcpus > MAX_VCPUS)
         return NULL;
     *rc = -XEN_ENOMEM;
     d = arch_domain_alloc();
@@ -205,7 +288,7 @@ struct domain *domain_create(uint16_t id, bool privileged, unsigned max_vcpus, i
     d->hardware = id == 0;
     d->pause_count = 1;
     d->max_pages = d->hardware ? UINT32_MAX : 0;
-    *rc = domain_init_parts(d, max_vcpus);
+    *rc = domain_init_parts(d, c);
     if (!*rc)
         *rc = domain_publish(d);
     if (*rc) {
@@ -270,11 +353,11 @@ no_sched:
 
 /* The last reference has gone, so nobody can find d, no vCPU of it runs and it has no frames. Also
  * undoes a creation that failed half way. */
-void domain_free(struct domain *d)
+static void domain_free(struct domain *d)
 {
     unsigned i;
 
-    BUG_ON(d == dom_hw || d == dom_xen || d == dom_io);
+    BUG_ON(d == dom_hw || d == dom_xen || d == dom_io || d == dom_orphans);
     timer_kill(&d->shutdown_timer);
     timer_kill(&d->watchdog[0]);
     timer_kill(&d->watchdog[1]);
@@ -289,8 +372,7 @@ void domain_free(struct domain *d)
             vcpu_free(d->vcpu[i]);
     if (d->shared) {
         unmap_frame(d->shared);
-        if (!unshare_page(page_of(d->shared_mfn)))
-            log_warn("d%u: its shared_info is still referenced\n", d->id);
+        orphan_page(page_of(d->shared_mfn));
     }
     zfree(d->vcpu);
     arch_domain_free(d);
@@ -343,5 +425,6 @@ void domains_init(void)
 {
     dom_xen = domain_make_special(DOMID_XEN);
     dom_io = domain_make_special(DOMID_IO);
+    dom_orphans = domain_make_special(DOMID_INVALID);
     key_register('q', domains_dump, "domains and their vCPUs");
 }

@@ -175,7 +175,6 @@ static int domain_kill_step(struct domain *d)
     case 4:
         return arch_domain_relinquish(d);
     default:
-        domain_unpublish(d);
         return 0;
     }
 }

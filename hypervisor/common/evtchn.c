@@ -172,8 +172,14 @@ int evtchn_domain_init(struct domain *d)
     if (!ed)
         return -XEN_ENOMEM;
     spin_init(&ed->lock, "evtchn", RANK_EVTCHN);
+    ed->max_port = UINT32_MAX;
     d->evtchn = ed;
     return 0;
+}
+
+void evtchn_domain_limit(struct domain *d, uint32_t max_port)
+{
+    d->evtchn->max_port = max_port;
 }
 
 int evtchn_vcpu_init(struct vcpu *v)

@@ -13,7 +13,9 @@
 
 uint32_t evtchn_port_limit(const struct evtchn_domain *ed)
 {
-    return READ_ONCE(ed->fifo) ? EVTCHN_FIFO_NR_CHANNELS : EVTCHN_2L_NR_CHANNELS;
+    uint32_t abi = READ_ONCE(ed->fifo) ? EVTCHN_FIFO_NR_CHANNELS : EVTCHN_2L_NR_CHANNELS;
+
+    return ed->max_port < abi ? ed->max_port + 1 : abi;
 }
 
 static struct evtchn *port_at(const struct evtchn_domain *ed, uint32_t port)

@@ -73,6 +73,7 @@ struct evtchn_domain {
     struct spinlock lock;
     bool dying;
     uint32_t nr_ports;  /* buckets exist for ports below; grows only */
+    uint32_t max_port;  /* set before the domain runs */
     uint32_t active;    /* ports not free (port 0 does not count) */
     uint32_t next_close; /* progress of reset and kill */
     uint32_t virq_port[NR_VIRQS]; /* global ones */

@@ -10,3 +10,5 @@ mfn_t frames_take(unsigned order, unsigned flags, unsigned bits) __must_check;
 /* Put them back; each has count 0, owner NULL and type 0. `stamp`: flush clock after the last guest
  * mapping of any of them was removed. */
 void frames_give(mfn_t m, unsigned order, uint32_t stamp);
+/* One frame more that counts as d's own (page_refs.c). */
+void owned_add(struct domain *d);

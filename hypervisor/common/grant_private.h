@@ -65,7 +65,7 @@ _Static_assert(sizeof(struct maptrack) == 32, "128 in a frame: MT_FRAMES_LIMIT")
 struct grant_table {
     struct spinlock lock;
     bool dying;
-    unsigned version;
+    unsigned version, max_version;
     unsigned max_frames, max_maptrack;
     unsigned nr_frames, nr_status, nr_maptrack; /* frames that exist */
     uint32_t mt_free;   /* index + 1 */

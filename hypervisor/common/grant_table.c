@@ -19,15 +19,13 @@ static void *grant_frame_new(struct domain *d)
     return map_frame(m);
 }
 
-/* false: the guest still maps it; it stays shared and ours. */
-static bool grant_frame_free(void *va)
+/* Others may still map it: then it goes with the last of them. */
+static void grant_frame_free(void *va)
 {
     mfn_t m = map_frame_mfn(va);
 
-    if (!unshare_page(page_of(m)))
-        return false;
     unmap_frame(va);
-    return true;
+    orphan_page(page_of(m));
 }
 
 int grant_domain_init(struct domain *d, unsigned max_frames, unsigned max_maptrack)
@@ -38,6 +36,7 @@ int grant_domain_init(struct domain *d, unsigned max_frames, unsigned max_maptra
         return -XEN_ENOMEM;
     spin_init(&gt->lock, "grant table", RANK_GRANT);
     gt->version = 1;
+    gt->max_version = 2;
     gt->max_frames = MIN(MAX(max_frames, 1U), GRANT_FRAMES_LIMIT);
     gt->max_maptrack = MIN(max_maptrack, MT_FRAMES_LIMIT);
     gt->shared = zalloc(gt->max_frames * sizeof(*gt->shared));
@@ -51,6 +50,11 @@ int grant_domain_init(struct domain *d, unsigned max_frames, unsigned max_maptra
     return -XEN_ENOMEM;
 }
 
+void grant_domain_limit(struct domain *d, unsigned max_version)
+{
+    d->grants->max_version = max_version;
+}
+
 void grant_domain_free(struct domain *d)
 {
     struct grant_table *gt = d->grants;
@@ -59,11 +63,9 @@ void grant_domain_free(struct domain *d)
         return;
     BUG_ON(gt->mt_used);
     for (unsigned i = 0; i < gt->nr_frames; i++)
-        if (!grant_frame_free(gt->shared[i]))
-            log_err("grant: d%u: table frame %u still in use: lost\n", d->id, i);
+        grant_frame_free(gt->shared[i]);
     for (unsigned i = 0; i < gt->nr_status; i++)
-        if (!grant_frame_free(gt->status[i]))
-            log_err("grant: d%u: status frame %u still in use: lost\n", d->id, i);
+        grant_frame_free(gt->status[i]);
     for (unsigned i = 0; gt->active && i < gt->max_frames * CHUNKS_PER_FRAME; i++)
         zfree(gt->active[i]);
     for (unsigned i = 0; gt->maptrack && i < gt->max_maptrack; i++)
@@ -197,6 +199,8 @@ static int grant_set_version_locked(struct domain *d, unsigned version)
 
     if (gt->version == version)
         return 0;
+    if (version > gt->max_version)
+        return -XEN_EOPNOTSUPP;
     if (grant_any_held(gt))
         return -XEN_EBUSY;
     if (version == 2 && grant_grow_status(d, gt->nr_frames))

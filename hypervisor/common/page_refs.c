@@ -9,9 +9,11 @@
  * between, with the same count) the second look at owner sees it and the reference is dropped
  * again.
  *
- * owned_pages of a domain counts every frame that names it as owner, also those that left its list
+ * owned_pages of a domain counts every frame that came to it by its list, also those that left the list
  * but are still mapped somewhere: struct domain must stay until that is 0, or a stale frame would
- * seem to belong to the next domain at the same address. Those that left the list count against max_pages
+ * seem to belong to the next domain at the same address; so they hold one reference to it together. Frames that
+ * the hypervisor shares with a domain are not among them: they change their owner when the domain is freed
+ * (orphan_page). Those that left the list count against max_pages
  * (loose_pages): else a guest could give frames back, keep them mapped, and take new ones for ever.
  */
 #include "domain.h"
@@ -54,6 +56,20 @@ void dup_page(struct page *pg)
     BUG_ON(!(old & PGC_COUNT_MASK) || (old & PGC_COUNT_MASK) == PGC_COUNT_MASK);
 }
 
+/* Frames of d from its list: one more, one fewer. The first brings a reference to d, the last one takes it. */
+void owned_add(struct domain *d)
+{
+    if (__atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED) == 0)
+        domain_ref(d);
+}
+
+static void owned_sub(struct domain *d)
+{
+    __atomic_fetch_sub(&d->loose_pages, 1, __ATOMIC_RELAXED);
+    if (__atomic_sub_fetch(&d->owned_pages, 1, __ATOMIC_ACQ_REL) == 0)
+        domain_put(d);
+}
+
 /* The last reference of a domain's frame has gone: nobody else can reach pg any more. loose: it was on the
  * domain's list once. */
 static void page_free(struct page *pg, bool loose)
@@ -67,10 +83,9 @@ static void page_free(struct page *pg, bool loose)
     WRITE_ONCE(pg->type, 0);
     pg->pt_done = 0;
     WRITE_ONCE(pg->owner, NULL);
-    if (loose)
-        __atomic_fetch_sub(&d->loose_pages, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&d->owned_pages, 1, __ATOMIC_RELEASE);
     frames_give(mfn_of(pg), 0, tlb_stamp_now());
+    if (loose)
+        owned_sub(d);
 }
 
 void put_page(struct page *pg)
@@ -138,7 +153,7 @@ static void page_enter(struct domain *d, struct page *pg)
 {
     WRITE_ONCE(pg->type, 0);
     WRITE_ONCE(pg->owner, d);
-    __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
+    owned_add(d);
     list_link(d, pg);
     __atomic_store_n(&pg->count, PGC_ALLOC | 1, __ATOMIC_RELEASE);
 }
@@ -204,10 +219,8 @@ int domain_page_assign(struct domain *d, struct page *pg)
     spin_lock(&d->page_lock);
     page_enter(d, pg);
     spin_unlock(&d->page_lock);
-    if (old_owner) {
-        __atomic_fetch_sub(&old_owner->loose_pages, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_sub(&old_owner->owned_pages, 1, __ATOMIC_RELEASE);
-    }
+    if (old_owner)
+        owned_sub(old_owner);
     return 0;
 }
 
@@ -220,7 +233,6 @@ void share_page(struct page *pg, struct domain *d)
 {
     BUG_ON(READ_ONCE(pg->count) != (PGC_HYP | 1) || pg->owner);
     WRITE_ONCE(pg->type, PGT_WRITABLE | PGT_VALID | 1);
-    __atomic_fetch_add(&d->owned_pages, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&pg->owner, d, __ATOMIC_RELEASE);
 }
 

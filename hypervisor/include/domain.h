@@ -69,6 +69,7 @@ struct domain {
     uint32_t pause_count;   /* [a] */
     uint32_t control_pauses; /* [a] of those, how many by control calls */
     struct domain *next;    /* list of all, by id; changes and walks under domain.c's lock */
+    struct domain *next_dead; /* waits to be freed */
 
     const struct guest_kind *kind; /* [I] PV, HVM/PVH */
 
@@ -81,9 +82,11 @@ struct domain {
     struct spinlock page_lock;   /* RANK_PAGE_LIST */
     uint32_t pages_head;         /* [P] first frame on the list, 0 = none */
     uint64_t tot_pages;          /* [P] on the list */
-    uint64_t owned_pages;        /* [a] with this owner, on the list or not: the domain is not freed before 0 */
+    uint64_t owned_pages;        /* [a] once on the list and still with this owner: together they hold a reference */
     uint64_t loose_pages;        /* [a] left the list but not yet freed (mapped somewhere); count as used */
-    uint64_t max_pages;          /* [D] */
+    uint64_t max_pages;          /* [P] */
+    uint32_t pt_pins;            /* [a] frames with PGT_PINNED */
+    uint32_t pt_partial;         /* [a] frames with PGT_PARTIAL */
     struct shared_info *shared;  /* [I] hypervisor mapping of the shared_info frame */
     mfn_t shared_mfn;            /* [I] */
 
@@ -115,17 +118,33 @@ struct guest_kind {
     int (*vcpu_initialise)(struct vcpu *v, guest_ptr_t ctx);
 };
 
-/* Special owners of frames: the hypervisor's M2P (DOMID_XEN) and device memory (DOMID_IO). */
-extern struct domain *dom_xen, *dom_io;
+/* Special owners of frames: the hypervisor's M2P (DOMID_XEN), device memory (DOMID_IO), and frames of ours that were
+ * shared with a domain which has been freed while others still map them. */
+extern struct domain *dom_xen, *dom_io, *dom_orphans;
 extern struct domain *dom_hw; /* domain 0, NULL before it is made */
 
-/* Create a domain with no memory and no vCPUs; paused once. Error pointer-free: NULL and *rc. */
+/* What a domain is to be, fixed at its creation. */
+struct domain_config {
+    unsigned max_vcpus;
+    uint32_t max_evtchn_port;  /* highest number of a port */
+    unsigned max_grant_frames, max_maptrack_frames, max_grant_version;
+    uint8_t handle[16];
+};
+
+/* Create a domain with no memory and no vCPUs; paused once. Error pointer-free: NULL and *rc. The reference that the
+ * table of domains holds is not the caller's. */
+struct domain *domain_create_config(uint16_t id, bool privileged, const struct domain_config *c, int *rc);
+/* The same with the usual limits. */
 struct domain *domain_create(uint16_t id, bool privileged, unsigned max_vcpus, int *rc);
+/* A number that no domain has, going round; DOMID_INVALID: none. */
+uint16_t domain_free_id(void);
 /* Look up with a reference, or NULL. domain_put() it. */
 struct domain *domain_get(uint16_t id) __must_check;
 /* As domain_get() with DOMID_SELF meaning v's own. */
 struct domain *domain_get_self(struct vcpu *v, uint16_t id) __must_check;
 void domain_ref(struct domain *d);
+/* Drop a reference. With the last one d is freed a little later, where no lock is held. Any context but
+ * interrupts, with locks below RANK_TIMER held. */
 void domain_put(struct domain *d);
 /* Create vCPU id (down, uninitialised). NULL: no memory. */
 struct vcpu *vcpu_create(struct domain *d, unsigned id);
@@ -136,8 +155,8 @@ void domain_shutdown(struct domain *d, unsigned code);
 void domain_shutdown_poke(struct domain *d);
 /* Let it run again after SHUTDOWN_suspend (control call resumedomain): shutdown state cleared. */
 void domain_resume(struct domain *d);
-/* Destroy: call until it returns 0; -XEN_ERESTART = call again after a rest. The caller holds a reference;
- * memory goes with the last one. */
+/* Destroy: call until it returns 0; -XEN_ERESTART = call again after a rest. The caller holds a reference. d stays in
+ * the table, dying, until the last reference has gone: others may still map frames of it. */
 int domain_kill(struct domain *d) __must_check;
 /* Special domains and debug key 'q'; boot CPU, after slab and sched_init(). */
 void domains_init(void);

@@ -14,6 +14,8 @@ struct evtchn_domain; /* private to common/evtchn*.c; hangs off domain.evtchn */
 struct evtchn_vcpu;   /* off vcpu.evtchn */
 
 int evtchn_domain_init(struct domain *d) __must_check;
+/* The highest port number d may have; before it runs. */
+void evtchn_domain_limit(struct domain *d, uint32_t max_port);
 int evtchn_vcpu_init(struct vcpu *v) __must_check; /* before the vCPU is first used */
 /* Close every port (peers see theirs unbound), drop the FIFO pages. Domain dying. -XEN_ERESTART when
  * it should be called again after a rest. */

@@ -11,6 +11,8 @@ struct domain;
 struct vcpu;
 
 int grant_domain_init(struct domain *d, unsigned max_frames, unsigned max_maptrack) __must_check;
+/* The highest version d may choose; before it runs. */
+void grant_domain_limit(struct domain *d, unsigned max_version);
 /* Release every mapping that d holds of others' frames. -XEN_ERESTART: call again. */
 int grant_domain_kill(struct domain *d) __must_check;
 void grant_domain_free(struct domain *d);

@@ -103,6 +103,9 @@ struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags
 void share_page(struct page *pg, struct domain *d);
 /* Undo share_page and free the frame once guests have dropped it; false: still referenced. */
 bool unshare_page(struct page *pg);
+/* The same when its domain is being freed: if others still map it, it becomes dom_orphans' and is freed with the
+ * last of those mappings. */
+void orphan_page(struct page *pg);
 /* Take pg off d's list and clear PGC_ALLOC, whose reference is now the caller's: put_page() gives the frame
  * up (it is freed with the last reference), domain_page_assign() gives it to another domain.
  * -XEN_EINVAL when it is not d's or its PGC_ALLOC has gone already. Lock: takes d->page_lock. */

@@ -113,5 +113,6 @@ int dom0_pin_tables(struct dom0_build *b)
         }
     }
     __atomic_fetch_or(&pg->type, PGT_PINNED, __ATOMIC_SEQ_CST);
+    b->d->pt_pins++;
     return 0;
 }

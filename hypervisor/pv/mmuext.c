@@ -165,6 +165,7 @@ static int pin(struct vcpu *v, struct domain *d, uint64_t mfn_val, uint64_t type
             to_x86(v)->drain = pg;
         return -XEN_EINVAL;
     }
+    __atomic_fetch_add(&d->pt_pins, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -177,10 +178,13 @@ static int unpin(struct vcpu *v, struct domain *d, uint64_t mfn_val)
     if (!pg)
         return -XEN_EINVAL;
     x = __atomic_fetch_and(&pg->type, ~PGT_PINNED, __ATOMIC_ACQ_REL);
-    if (!(x & PGT_PINNED))
+    if (!(x & PGT_PINNED)) {
         rc = -XEN_EINVAL;
-    else if (pgt_put_page(pg, true))
-        to_x86(v)->drain = pg;
+    } else {
+        __atomic_fetch_sub(&d->pt_pins, 1, __ATOMIC_RELAXED);
+        if (pgt_put_page(pg, true))
+            to_x86(v)->drain = pg;
+    }
     put_page(pg);
     return rc;
 }

@@ -42,6 +42,7 @@
  * therefore never drop one reference twice, and the accessed and dirty bits that the processor sets are kept.
  */
 #include "abi.h"
+#include "domain.h"
 #include "lib.h"
 #include "log.h"
 #include "pgt.h"
@@ -172,20 +173,33 @@ static int undo_entries(struct page *pg, uint64_t type, bool may_stop)
 
 /* --- states ------------------------------------------------------------------------------------------ */
 
+/* A PARTIAL frame's reference to itself; its domain counts them, to know at its end whether to look for some. */
+static void partial_hold(struct page *pg)
+{
+    dup_page(pg);
+    __atomic_fetch_add(&pg->owner->pt_partial, 1, __ATOMIC_RELAXED);
+}
+
+static void partial_release(struct page *pg)
+{
+    __atomic_fetch_sub(&pg->owner->pt_partial, 1, __ATOMIC_RELAXED);
+    put_page(pg);
+}
+
 /* The BUSY holder stops with entries [0, pt_done) referenced (perhaps none). `held`: a partial reference is
  * already there. */
 static void leave_unfinished(struct page *pg, uint64_t type, bool held)
 {
     if (pg->pt_done) {
         if (!held)
-            dup_page(pg);
+            partial_hold(pg);
         busy_end(pg, type | PGT_PARTIAL);
         return;
     }
     pg->tlb_stamp = tlb_stamp_now();
     busy_end(pg, type);
     if (held)
-        put_page(pg);
+        partial_release(pg);
 }
 
 /* Undo what is referenced, as the BUSY holder, and leave BUSY. */
@@ -227,7 +241,7 @@ static int validate_and_leave(struct page *pg, uint64_t type, bool held, bool ma
     if (!rc) {
         busy_end(pg, type | PGT_VALID | 1);
         if (held)
-            put_page(pg);
+            partial_release(pg);
         return 0;
     }
     if (rc == -XEN_ERESTART) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a domain's memory: pins and leftovers of interrupted undoings are the only uses of a frame that nobody
- * else knows of, and a frame can have them although it has left the domain's list. So the whole frame table is
- * looked at, in steps. Vcpus, grants and event channels have let go of their frames before.
+ * The end of a domain's memory. First all frames on its list: pins and leftovers of interrupted undoings go, and the
+ * frame leaves the list; it is freed with its last use. Vcpus, grants and event channels have let go before.
+ *
+ * A frame can have a pin or a leftover although it has left the list, and then nobody else knows of that use. The
+ * domain counts both; if some are left when the list is empty, which only a strange guest brings about, the whole
+ * frame table is looked at.
  *
  * Afterwards what is left is what other domains have mapped; those frames go when they unmap them.
  */
@@ -12,22 +15,54 @@
 #include "port.h"
 
 #define SKIP 1024 /* frames of others to pass between looks at the clock */
+#define STEP 16   /* frames to free between looks */
 
-/* One frame, with a reference of ours. */
-static int sweep_frame(struct domain *d, struct page *pg)
+/* Its uses that nobody else knows of. The caller has a reference. */
+static int undo_frame(struct domain *d, struct page *pg)
 {
     int rc = 0;
 
-    if (__atomic_fetch_and(&pg->type, ~PGT_PINNED, __ATOMIC_ACQ_REL) & PGT_PINNED)
+    if (__atomic_fetch_and(&pg->type, ~PGT_PINNED, __ATOMIC_ACQ_REL) & PGT_PINNED) {
+        __atomic_fetch_sub(&d->pt_pins, 1, __ATOMIC_RELAXED);
         rc = pgt_put_page(pg, true);
-    if (!rc)
-        rc = pgt_drain(pg, true);
-    if (!rc && (READ_ONCE(pg->count) & PGC_ALLOC) && !domain_page_remove(d, pg))
-        put_page(pg);
-    return rc;
+    }
+    return rc ? rc : pgt_drain(pg, true);
 }
 
-int pgt_domain_sweep(struct domain *d, uint64_t *cursor)
+/* The first frame of the list, with a reference, or NULL. */
+static struct page *first_on_list(struct domain *d)
+{
+    struct page *pg = NULL;
+
+    spin_lock(&d->page_lock);
+    if (d->pages_head) {
+        pg = page_of(mfn(d->pages_head));
+        dup_page(pg); /* the allocation's is there */
+    }
+    spin_unlock(&d->page_lock);
+    return pg;
+}
+
+static int sweep_list(struct domain *d)
+{
+    unsigned done = 0;
+    struct page *pg;
+
+    while ((pg = first_on_list(d))) {
+        int rc = undo_frame(d, pg);
+
+        if (!rc && !domain_page_remove(d, pg))
+            put_page(pg);
+        put_page(pg);
+        if (!rc && ++done % STEP == 0 && preempt_needed())
+            rc = -XEN_ERESTART;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int sweep_table(struct domain *d, uint64_t *cursor)
 {
     uint64_t seen = 0;
 
@@ -39,10 +74,19 @@ int pgt_domain_sweep(struct domain *d, uint64_t *cursor)
             return -XEN_ERESTART;
         if (!mfn_valid(mfn(*cursor)) || !get_page(pg, d))
             continue;
-        rc = sweep_frame(d, pg);
+        rc = undo_frame(d, pg);
         put_page(pg);
         if (rc)
             return rc;
     }
     return 0;
+}
+
+int pgt_domain_sweep(struct domain *d, uint64_t *cursor)
+{
+    int rc = sweep_list(d);
+
+    if (!rc && (READ_ONCE(d->pt_pins) || READ_ONCE(d->pt_partial)))
+        rc = sweep_table(d, cursor);
+    return rc;
 }

@@ -137,7 +137,6 @@ static uint8_t e_cached[E_FRAMES];                 /* bit per CPU */
 static const struct domain *e_cached_for[E_FRAMES]; /* whose frame it was */
 static unsigned e_flushes;
 
-static unsigned e_shared_frames; /* of domain 1 */
 static struct page *e_stamp_watch; /* must be BUSY when a stamp is taken */
 static unsigned e_stamps;
 
@@ -219,7 +218,7 @@ static void env_check(void)
         for (uint32_t f = d->pages_head; f; f = frame_table[f].next)
             listed++;
         E_CHECK(listed == d->tot_pages && d->tot_pages + d->loose_pages <= d->max_pages);
-        E_CHECK(d->owned_pages == d->tot_pages + d->loose_pages + (i == 1 ? e_shared_frames : 0));
+        E_CHECK(d->owned_pages == d->tot_pages + d->loose_pages);
     }
     env_tlb_check();
 }

@@ -44,6 +44,8 @@ void context_switch(struct vcpu *prev, struct vcpu *next) { on = next; sched_swi
 void key_register(char key, void (*fn)(char), const char *what) {}
 const char *symbol_name(uint64_t a, uint64_t *o, uint64_t *s) { return "fn"; }
 int evtchn_domain_init(struct domain *d) { return 0; }
+void evtchn_domain_limit(struct domain *d, uint32_t max) {}
+void grant_domain_limit(struct domain *d, unsigned max) {}
 int evtchn_vcpu_init(struct vcpu *v) { return 0; }
 int evtchn_domain_kill(struct domain *d) { return 0; }
 void evtchn_domain_free(struct domain *d) {}
@@ -130,8 +132,12 @@ static int teardown(void **state)
     vcpu_pause_nosync(v1);
     run();
     assert_int_equal(domain_kill(d1), 0);
-    assert_null(domain_get(1));
+    assert_ptr_equal(domain_get(1), d1); /* dying: somebody still holds it */
     domain_put(d1);
+    domain_put(d1);
+    assert_null(domain_get(1));
+    assert_int_not_equal(live, 0);
+    run(); /* freed where no lock is held */
     assert_int_equal(live, 0);
     return 0;
 }

@@ -135,7 +135,7 @@ static void test_shared(void **state)
     m = frames_alloc(0, 0);
     pg = page_of(m);
     share_page(pg, &e_dom[1].d);
-    e_shared_frames = 1;
+    
     assert_int_equal(ext(1, MMUEXT_PIN_L1_TABLE, m.n), -XEN_EINVAL);
     assert_int_equal(do_set_gdt(e_vcpus[1][0], (uintptr_t)&m, 512, 0, 0, 0), -XEN_EINVAL);
     tree(1);
@@ -144,7 +144,7 @@ static void test_shared(void **state)
     assert_int_equal(put_entry(1, frame(1, 3), 9, 0), 0);
     assert_int_equal(ext(1, MMUEXT_PIN_L1_TABLE, m.n), -XEN_EINVAL);
     assert_true(unshare_page(pg));
-    e_shared_frames = 0;
+    
     env_finish();
 }
 
