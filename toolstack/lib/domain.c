@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Domains: numbers, names, uuids. */
+#include "domain.h"
+#include "fault.h"
+#include "store.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+char *domain_name(uint32_t domid)
+{
+    return store_read("/local/domain/%u/name", domid);
+}
+
+/* The number of the domain with that name, -1: none, or a worse error. Only domains that exist count. */
+static int find_name(struct ctl *c, const char *name)
+{
+    struct xen_domctl_getdomaininfo *list;
+    int n = ctl_domain_list(c, &list), found = -1;
+
+    for (int i = 0; i < n && found < 0; i++) {
+        char *has = domain_name(list[i].domain);
+
+        if (has && !strcmp(has, name))
+            found = list[i].domain;
+        else if (!has && !list[i].domain && !strcmp(name, "Domain-0"))
+            found = 0;
+        free(has);
+    }
+    free(list);
+    return n < 0 ? n : found;
+}
+
+static bool is_number(const char *word)
+{
+    return *word && strlen(word) <= 5 && !word[strspn(word, "0123456789")];
+}
+
+int domain_find(struct ctl *c, const char *word, uint32_t *domid)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc;
+
+    if (is_number(word)) {
+        *domid = (uint32_t)atoi(word);
+        rc = *domid < DOMID_FIRST_RESERVED ? ctl_domain_info(c, (domid_t)*domid, &info) : -ESRCH;
+        return rc == -ESRCH ? fault(-ENOENT, "there is no domain %s (see `xm list`)", word) : rc;
+    }
+    rc = store_open();
+    if (rc)
+        return rc;
+    rc = find_name(c, word);
+    if (rc == -1)
+        return fault(-ENOENT, "there is no domain '%s' (see `xm list`)", word);
+    *domid = (uint32_t)rc;
+    return rc < 0 ? rc : 0;
+}
+
+int domain_check_name(const char *name)
+{
+    if (!name || !*name)
+        return fault(-EINVAL, "the guest has no name; add 'name = \"...\"'");
+    if (strlen(name) > 127)
+        return fault(-EINVAL, "name '%.20s...': longer than 127 characters; shorten it", name);
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-_.+:@", *p))
+            return fault(-EINVAL, "name '%s': letters, digits and -_.+:@ may be in it, '%c' may not", name, *p);
+    if (is_number(name))
+        return fault(-EINVAL, "name '%s': it would be taken for a domain's number; put a letter in", name);
+    return 0;
+}
+
+int domain_check_name_free(struct ctl *c, const char *name, int except)
+{
+    int rc = store_open();
+    int taken = rc ? rc : find_name(c, name);
+
+    if (taken == -1 || (taken >= 0 && taken == except))
+        return 0;
+    if (taken < 0)
+        return taken;
+    return fault(-EEXIST, "name '%s': domain %d has it; choose another, or `xm destroy %d` first", name, taken, taken);
+}
+
+int domain_rename(struct ctl *c, uint32_t domid, const char *name)
+{
+    int rc = domain_check_name(name);
+
+    rc = rc ? rc : domain_check_name_free(c, name, (int)domid);
+    while (!rc) {
+        rc = store_begin();
+        char *vm = rc ? NULL : store_read("/local/domain/%u/vm", domid);
+
+        char path[64];
+        snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+        rc = rc ? rc : store_write(path, "%s", name);
+        if (!rc && vm && !strncmp(vm, "/vm/", 4)) /* the path is a guest's to read only, but check it */
+            rc = store_put(vm, "name", "%s", name);
+        free(vm);
+        if (rc) {
+            store_abort();
+            return rc;
+        }
+        rc = store_commit();
+        if (rc != -EAGAIN)
+            return rc;
+        rc = 0;
+    }
+    return rc;
+}
+
+int domain_parse_uuid(const char *text, uint8_t uuid[16])
+{
+    return uuid_parse(text, uuid) ? fault(-EINVAL, "uuid '%s': it is like 01234567-89ab-cdef-0123-456789abcdef", text) : 0;
+}
+
+void domain_format_uuid(const uint8_t uuid[16], char *text)
+{
+    uuid_unparse_lower(uuid, text);
+}
+
+void domain_config_path(const uint8_t uuid[16], char *out, size_t size)
+{
+    char text[37];
+
+    domain_format_uuid(uuid, text);
+    snprintf(out, size, DOMAIN_STATE "/%s.cfg", text);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domains from birth to death: what `xm create`, `xm destroy` and zendod do. All functions: 0 or a negative error with fault().
+ * They use the store's connection of store.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "ctl.h"
+
+#define DOMAIN_KERNEL_CACHE "/run/zendo/kernel-cache"
+#define DOMAIN_STATE "/var/lib/zendo/guests" /* UUID.cfg of each guest that runs, and NUMBER.cfg -> it */
+
+/* --- finding (domain.c) ----------------------------------------------------------------------------------------- */
+
+/* The domain that a word names: a number, or a name. -ENOENT. */
+int domain_find(struct ctl *c, const char *word, uint32_t *domid);
+char *domain_name(uint32_t domid); /* to be freed; NULL (no fault) if it has none */
+int domain_check_name(const char *name);
+int domain_check_name_free(struct ctl *c, const char *name, int except);
+int domain_rename(struct ctl *c, uint32_t domid, const char *name);
+/* "xxxxxxxx-xxxx-..." to 16 bytes and back; text of 37 bytes. */
+int domain_parse_uuid(const char *text, uint8_t uuid[16]);
+void domain_format_uuid(const uint8_t uuid[16], char *text);
+/* Where the configuration of a running guest is kept. */
+void domain_config_path(const uint8_t uuid[16], char *out, size_t size);
+
+/* --- birth (domain_create.c) ------------------------------------------------------------------------------------ */
+
+struct domain_options {
+    bool paused;
+    /* Called when all is ready and the guest has not run yet: the console can be attached. Failure undoes the guest. */
+    int (*ready)(uint32_t domid, void *arg);
+    void *arg;
+};
+
+/*
+ * Checks everything that can be checked, then makes the guest. cfg gets what was left open (uuid, MACs). On failure
+ * nothing is left behind.
+ */
+int domain_create(struct ctl *c, struct guest_config *cfg, const struct domain_options *options, uint32_t *domid);
+/* The checks alone. */
+int domain_check(struct ctl *c, struct guest_config *cfg);
+
+/* Nodes of a new domain (domain_store.c), as libxl lays them out. */
+struct domain_nodes {
+    uint32_t domid;
+    const uint8_t *uuid;
+    const struct guest_config *cfg;
+    unsigned store_port, console_port;
+    xen_pfn_t store_mfn, console_mfn;
+};
+int domain_write_nodes(const struct domain_nodes *n);
+/* Takes all nodes of a domain away: /local/domain/N, /libxl/N, /vm/UUID, /zendo/domain/N. */
+int domain_remove_nodes(uint32_t domid);
+
+/* --- life and death (domain_end.c) ------------------------------------------------------------------------------ */
+
+/* Ends it at once and removes everything of it, in the reverse order of creation; carries on after a failure and gives the first. */
+int domain_destroy(struct ctl *c, uint32_t domid);
+/* Asks the guest's kernel: "poweroff", "reboot", "suspend", ... -ENOTSUP if it says that it does not listen. */
+int domain_request(struct ctl *c, uint32_t domid, const char *what);
+/* Waits until the domain has shut down or is gone. timeout 0: for ever. *reason: SHUTDOWN_*, -1: it is gone. */
+int domain_wait_end(struct ctl *c, uint32_t domid, unsigned timeout_ms, int *reason);
+const char *domain_reason(unsigned reason); /* "poweroff", "reboot", "crash", ... */
+
+/* The last failures of a name, for `xm why` (domain_why.c). */
+void domain_why_add(const char *name, const char *text);
+int domain_why_print(const char *name, FILE *out);

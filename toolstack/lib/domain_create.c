@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest is made: first everything is checked that can be, then it is made step by step; whatever fails, domain_destroy() takes
+ * back what the steps before have made. Memory is claimed before it is given, so that two creations at once cannot
+ * both find room where there is room for one.
+ */
+#include "build.h"
+#include "cpulist.h"
+#include "device.h"
+#include "domain.h"
+#include "fault.h"
+#include "store.h"
+
+#include <xenstore.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#define EXTRA_KIB 1024  /* above the limit in the configuration: what the reference's tools give */
+#define OVERHEAD_PAGES 512 /* of the hypervisor, beside the guest's own memory */
+#define MAX_VCPUS 128
+#define DEFAULT_PORTS 1023
+
+struct making {
+    struct ctl *c;
+    struct guest_config *cfg;
+    struct build *build;
+    struct xen_sysctl_physinfo host;
+    uint8_t uuid[16];
+    unsigned tsc_mode;
+    uint32_t domid;
+    struct build_rings rings;
+    struct build_result built;
+};
+
+/* --- checks ----------------------------------------------------------------------------------------------------------------- */
+
+static int check_kind(const struct guest_config *cfg)
+{
+    if (cfg->type != GUEST_PV)
+        return fault(-EOPNOTSUPP, "type '%s': only paravirtual guests (type = \"pv\") are supported yet", cfg->type == GUEST_PVH ? "pvh" : "hvm");
+    if (cfg->bootloader && !cfg->kernel)
+        return fault(-EOPNOTSUPP, "bootloader '%s': not supported; take the kernel out of the guest's disk and name it by 'kernel ='",
+                     cfg->bootloader);
+    if (cfg->n_pci)
+        return fault(-EOPNOTSUPP, "pci '%s': passing devices through is not supported; remove 'pci ='", cfg->pci[0]);
+    if (cfg->pool && strcmp(cfg->pool, "Pool-0") && strcmp(cfg->pool, "0"))
+        return fault(-EINVAL, "pool '%s': there is one pool, Pool-0; remove 'pool ='", cfg->pool);
+    return 0;
+}
+
+static int check_cpus(struct making *m)
+{
+    struct guest_config *cfg = m->cfg;
+    uint8_t map[CPULIST_BYTES];
+    int rc = 0;
+
+    if (!cfg->vcpus)
+        cfg->vcpus = cfg->maxvcpus ? cfg->maxvcpus : 1;
+    if (cfg->maxvcpus < cfg->vcpus)
+        cfg->maxvcpus = cfg->vcpus;
+    if (cfg->maxvcpus > MAX_VCPUS)
+        return fault(-EINVAL, "vcpus = %u: a guest can have up to %u", cfg->maxvcpus, MAX_VCPUS);
+    if (cfg->weight > 65535 || cfg->cap > 100 * cfg->maxvcpus)
+        return fault(-EINVAL, "cpu_weight = %u, cap = %u: a weight is 1-65535, a cap 0-%u (100 for each virtual CPU)", cfg->weight, cfg->cap,
+                     100 * cfg->maxvcpus);
+    if (cfg->cpus)
+        rc = cpulist_parse(cfg->cpus, m->host.max_cpu_id + 1, map);
+    if (!rc && cfg->cpus_soft)
+        rc = cpulist_parse(cfg->cpus_soft, m->host.max_cpu_id + 1, map);
+    for (unsigned i = 0; i < cfg->n_cpus_each && !rc; i++)
+        rc = cpulist_parse(cfg->cpus_each[i], m->host.max_cpu_id + 1, map);
+    return rc;
+}
+
+static int check_tsc(struct making *m)
+{
+    static const char *const modes[] = { "default", "always_emulate", "native" };
+    const char *mode = m->cfg->tsc_mode;
+
+    for (unsigned i = 0; mode && i < sizeof(modes) / sizeof(*modes); i++)
+        if (!strcasecmp(mode, modes[i]) || (mode[0] == (char)('0' + i) && !mode[1])) {
+            m->tsc_mode = i;
+            return 0;
+        }
+    return mode ? fault(-EINVAL, "tsc_mode '%s': it is default, always_emulate or native", mode) : 0;
+}
+
+static int no_room(const struct making *m)
+{
+    uint64_t free_pages = m->host.free_pages - (m->host.outstanding_pages < m->host.free_pages ? m->host.outstanding_pages : m->host.free_pages);
+
+    return fault(-ENOMEM, "memory: the guest wants %llu MiB and the host has %llu MiB free; give it less, or end or shrink another (`xm list`, `xm mem-set`)",
+                 (unsigned long long)m->cfg->memory >> 10, (unsigned long long)free_pages >> 8);
+}
+
+static int check_memory(struct making *m)
+{
+    struct guest_config *cfg = m->cfg;
+
+    if (!cfg->memory)
+        return fault(-EINVAL, "no memory is given; add 'memory = MEGABYTES'");
+    if (!cfg->maxmem)
+        cfg->maxmem = cfg->memory;
+    if (cfg->maxmem < cfg->memory)
+        return fault(-EINVAL, "maxmem (%llu MiB) is less than memory (%llu MiB)", (unsigned long long)cfg->maxmem >> 10,
+                     (unsigned long long)cfg->memory >> 10);
+    if (m->host.free_pages < m->host.outstanding_pages || cfg->memory / 4 + OVERHEAD_PAGES > m->host.free_pages - m->host.outstanding_pages)
+        return no_room(m);
+    return 0;
+}
+
+static int check_identity(struct making *m)
+{
+    int rc = domain_check_name(m->cfg->name);
+
+    rc = rc ? rc : domain_check_name_free(m->c, m->cfg->name, -1);
+    if (rc)
+        return rc;
+    if (m->cfg->uuid) {
+        rc = domain_parse_uuid(m->cfg->uuid, m->uuid);
+        if (!rc && store_exists("/vm/%s", m->cfg->uuid))
+            rc = fault(-EEXIST, "uuid %s: another guest has it; remove 'uuid =' or take another", m->cfg->uuid);
+        return rc;
+    }
+    uuid_generate(m->uuid);
+    m->cfg->uuid = malloc(37);
+    if (!m->cfg->uuid)
+        return fault(-ENOMEM, "no memory");
+    domain_format_uuid(m->uuid, m->cfg->uuid);
+    return 0;
+}
+
+static int check(struct making *m)
+{
+    int rc = check_kind(m->cfg);
+
+    rc = rc ? rc : store_open();
+    rc = rc ? rc : ctl_physinfo(m->c, &m->host);
+    rc = rc ? rc : check_identity(m);
+    rc = rc ? rc : check_cpus(m);
+    rc = rc ? rc : check_tsc(m);
+    rc = rc ? rc : check_memory(m);
+    if (rc)
+        return rc;
+    struct build_request want = { .kernel = m->cfg->kernel, .ramdisk = m->cfg->ramdisk, .cmdline = m->cfg->cmdline, .pages = m->cfg->memory / 4,
+        .max_pages = m->cfg->maxmem / 4, .cache = DOMAIN_KERNEL_CACHE };
+
+    mkdir("/run/zendo", 0755);
+    rc = build_prepare(&m->build, &want);
+    return rc ? rc : devices_check(m->cfg);
+}
+
+/* --- steps ------------------------------------------------------------------------------------------------------------------ */
+
+static int make_domain(struct making *m)
+{
+    const struct guest_config *cfg = m->cfg;
+    struct xen_domctl_createdomain what = {
+        .max_vcpus = cfg->maxvcpus,
+        .max_evtchn_port = cfg->max_event_channels ? cfg->max_event_channels : DEFAULT_PORTS,
+        .max_grant_frames = cfg->max_grant_frames ? (int32_t)cfg->max_grant_frames : -1,
+        .max_maptrack_frames = cfg->max_maptrack_frames ? (int32_t)cfg->max_maptrack_frames : -1,
+        .grant_opts = XEN_DOMCTL_GRANT_version(m->host.capabilities & XEN_SYSCTL_PHYSCAP_gnttab_v2 ? 2U : 1U),
+    };
+    domid_t domid;
+
+    memcpy(what.handle, m->uuid, sizeof(m->uuid));
+    int rc = ctl_domain_create(m->c, &what, &domid);
+
+    m->domid = rc ? 0 : domid;
+    return rc;
+}
+
+static int pin_vcpu(struct making *m, unsigned vcpu)
+{
+    const struct guest_config *cfg = m->cfg;
+    const char *hard = cfg->n_cpus_each ? cfg->cpus_each[vcpu < cfg->n_cpus_each ? vcpu : cfg->n_cpus_each - 1] : cfg->cpus;
+    uint8_t hard_map[CPULIST_BYTES], soft_map[CPULIST_BYTES];
+    int rc = hard ? cpulist_parse(hard, m->host.max_cpu_id + 1, hard_map) : 0;
+
+    if (!rc && cfg->cpus_soft)
+        rc = cpulist_parse(cfg->cpus_soft, m->host.max_cpu_id + 1, soft_map);
+    if (rc || (!hard && !cfg->cpus_soft))
+        return rc;
+    return ctl_vcpu_set_affinity(m->c, (domid_t)m->domid, vcpu, hard ? hard_map : NULL, cfg->cpus_soft ? soft_map : NULL,
+                                 (m->host.max_cpu_id + 8) / 8, false);
+}
+
+static int set_limits(struct making *m)
+{
+    const struct guest_config *cfg = m->cfg;
+    domid_t domid = (domid_t)m->domid;
+    unsigned sched;
+    int rc = ctl_domain_max_vcpus(m->c, domid, cfg->maxvcpus);
+
+    for (unsigned i = 0; i < cfg->maxvcpus && !rc; i++)
+        rc = pin_vcpu(m, i);
+    rc = rc ? rc : ctl_domain_max_mem(m->c, domid, cfg->maxmem + EXTRA_KIB);
+    rc = rc ? rc : ctl_domain_set_tsc(m->c, domid, m->tsc_mode);
+    if (rc || (!cfg->weight && !cfg->cap))
+        return rc;
+    rc = ctl_sched_id(m->c, &sched);
+    return rc ? rc : ctl_sched_set(m->c, domid, sched, cfg->weight ? (int)cfg->weight : -1, (int)cfg->cap);
+}
+
+/* A hypervisor without claims is no hindrance. */
+static int claim(struct making *m)
+{
+    int rc = ctl_claim(m->c, (domid_t)m->domid, m->cfg->memory / 4);
+
+    return rc == -ENOMEM ? no_room(m) : rc == -ENOSYS || rc >= 0 ? 0 : fault(rc, "memory: claiming: %s", strerror(-rc));
+}
+
+static int make_rings(struct making *m)
+{
+    int store = ctl_evtchn_alloc_unbound(m->c, (domid_t)m->domid, 0);
+    int console = store < 0 ? store : ctl_evtchn_alloc_unbound(m->c, (domid_t)m->domid, 0);
+
+    m->rings = (struct build_rings){ .store_port = (unsigned)store, .console_port = (unsigned)console };
+    return console < 0 ? console : 0;
+}
+
+static int build(struct making *m)
+{
+    int rc = build_domain(m->build, m->c, (domid_t)m->domid, &m->rings, &m->built);
+
+    ctl_claim(m->c, (domid_t)m->domid, 0);
+    return rc;
+}
+
+static int tell_store(struct making *m)
+{
+    struct domain_nodes n = { .domid = m->domid, .uuid = m->uuid, .cfg = m->cfg, .store_port = m->rings.store_port,
+        .console_port = m->rings.console_port, .store_mfn = m->built.store_mfn, .console_mfn = m->built.console_mfn };
+    int rc = domain_write_nodes(&n);
+
+    if (rc)
+        return rc;
+    if (!xs_introduce_domain(store_handle(), m->domid, m->built.store_mfn, m->rings.store_port))
+        return fault(-errno, "domain %u: xenstored does not take it: %s", m->domid, strerror(errno));
+    return 0;
+}
+
+/* What zendod restarts it from. */
+static int keep_config(struct making *m)
+{
+    char path[128];
+
+    domain_config_path(m->uuid, path, sizeof(path));
+    mkdir("/var/lib/zendo", 0755);
+    mkdir(DOMAIN_STATE, 0700);
+    FILE *f = fopen(path, "w");
+
+    if (!f)
+        return fault(-errno, "%s: cannot be written: %s", path, strerror(errno));
+    config_print_xl(m->cfg, f);
+    return fclose(f) ? fault(-errno, "%s: cannot be written: %s", path, strerror(errno)) : 0;
+}
+
+static int make(struct making *m, const struct domain_options *options)
+{
+    int rc = set_limits(m);
+
+    rc = rc ? rc : claim(m);
+    rc = rc ? rc : make_rings(m);
+    rc = rc ? rc : build(m);
+    rc = rc ? rc : tell_store(m);
+    rc = rc ? rc : keep_config(m);
+    rc = rc ? rc : devices_attach_all(m->domid, m->cfg);
+    if (!rc && options->ready)
+        rc = options->ready(m->domid, options->arg);
+    if (!rc && !options->paused)
+        rc = ctl_domain_unpause(m->c, (domid_t)m->domid);
+    return rc;
+}
+
+/* The text of the first failure is the one that counts. */
+static void undo(struct making *m)
+{
+    char *text = strdup(fault_text());
+
+    fault_clear();
+    if (domain_destroy(m->c, m->domid))
+        warn("domain %u, half made, could not be removed: %s", m->domid, fault_text());
+    fault_clear();
+    fault(0, "%s", text ? text : "no memory");
+    free(text);
+}
+
+int domain_create(struct ctl *c, struct guest_config *cfg, const struct domain_options *options, uint32_t *domid)
+{
+    struct making m = { .c = c, .cfg = cfg };
+    int rc = check(&m);
+
+    rc = rc ? rc : make_domain(&m);
+    if (!rc) {
+        rc = make(&m, options);
+        if (rc)
+            undo(&m);
+    }
+    build_dispose(m.build);
+    *domid = m.domid;
+    return rc;
+}
+
+int domain_check(struct ctl *c, struct guest_config *cfg)
+{
+    struct making m = { .c = c, .cfg = cfg };
+    int rc = check(&m);
+
+    build_dispose(m.build);
+    return rc;
+}
