@@ -11,10 +11,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xencall.h>
+#include <xentoollog.h>
 
 #include <xen/event_channel.h>
 
 #define PAGE 4096U
+
+/* The client libraries print their failures by themselves; ours are said once, by whoever knows the object. */
+static void say_nothing(struct xentoollog_logger *l, xentoollog_level level, int err, const char *context, const char *format, va_list ap)
+{
+}
+
+static void no_progress(struct xentoollog_logger *l, const char *context, const char *what, int percent, unsigned long done, unsigned long total)
+{
+}
+
+static void no_end(struct xentoollog_logger *l)
+{
+}
+
+struct xentoollog_logger ctl_quiet = { .vmessage = say_nothing, .progress = no_progress, .destroy = no_end };
 
 int ctl_open(struct ctl **out)
 {
@@ -23,7 +39,7 @@ int ctl_open(struct ctl **out)
     *out = NULL;
     if (!c)
         return fault(-ENOMEM, "control calls: no memory");
-    c->call = xencall_open(NULL, 0);
+    c->call = xencall_open(&ctl_quiet, 0);
     if (!c->call) {
         int rc = -errno;
 

@@ -125,7 +125,7 @@ int ctl_pin_l4(struct ctl *c, domid_t domid, xen_pfn_t mfn)
 static xenforeignmemory_handle *memory(struct ctl *c)
 {
     if (!c->memory) {
-        c->memory = xenforeignmemory_open(NULL, 0);
+        c->memory = xenforeignmemory_open(&ctl_quiet, 0);
         if (!c->memory)
             fault(-errno, "mapping memory of domains: %s", strerror(errno));
     }

@@ -4,6 +4,9 @@
 
 #include <xencall.h>
 #include <xenforeignmemory.h>
+#include <xentoollog.h>
+
+extern struct xentoollog_logger ctl_quiet; /* drops all messages */
 
 struct ctl {
     xencall_handle *call;
