@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Domains: numbers, names, uuids. */
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 #include "store.h"
 

@@ -7,7 +7,7 @@
 #include "build.h"
 #include "cpulist.h"
 #include "device.h"
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 #include "store.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How domains end: asked to, or by force. */
 #include "device.h"
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 #include "store.h"
 

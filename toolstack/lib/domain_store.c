@@ -3,7 +3,7 @@
  * The store's nodes of a domain, laid out as libxl does, so that guests' kernels, xenconsoled and stock xl find what they look
  * for. All of a new domain's nodes appear in one transaction.
  */
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 #include "store.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The last failures of a guest's name, a line each with its time, in /var/lib/zendo/why/NAME: what `xm why` tells. */
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 
 #include <errno.h>

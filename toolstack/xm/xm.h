@@ -8,7 +8,7 @@
 
 #include "command.h"
 #include "ctl.h"
-#include "domain.h"
+#include "domains.h"
 #include "fault.h"
 #include "store.h"
 
