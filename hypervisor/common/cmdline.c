@@ -308,6 +308,7 @@ static const struct option options[] = {
     BOOL("pcid", pcid),
     FN("placeholder", set_nothing), /* boot loaders put it in front */
     BOOL("ptwr_trace", ptwr_trace),
+    BOOL("pv_unsafe", pv_unsafe),
     FN("reboot", set_reboot),
     U32("reboot_delay", reboot_delay, 0, 3600),
     STRING("sched", sched),

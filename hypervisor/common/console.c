@@ -90,6 +90,11 @@ size_t console_ring_read(char *to, size_t n, uint32_t *index, bool clear)
     return n;
 }
 
+uint32_t console_ring_start(void)
+{
+    return READ_ONCE(ring_start);
+}
+
 uint32_t console_ring_end(void)
 {
     return READ_ONCE(ring_end);

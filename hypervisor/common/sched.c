@@ -312,13 +312,15 @@ static void sched_change(struct sched_cpu *s, struct vcpu *prev, struct vcpu *ne
     if (!prev->idle)
         vcpu_runstate_change(prev, vcpu_runnable(prev) ? RUNSTATE_runnable : sched_off_state(prev),
                              now);
+    else
+        vcpu_runstate_change(prev, RUNSTATE_runnable, now);
     if (!next->idle) {
         /* A full barrier between `running` and the look at pending events on the way to the guest:
          * pairs with the one in vcpu_notify_event(). */
         (void)__atomic_exchange_n(&next->sched.running, true, __ATOMIC_SEQ_CST);
         next->sched.started = now;
-        vcpu_runstate_change(next, RUNSTATE_running, now);
     }
+    vcpu_runstate_change(next, RUNSTATE_running, now);
     s->current = next;
 }
 
@@ -434,6 +436,8 @@ void sched_cpu_init(unsigned cpu, struct vcpu *idle)
     idle->idle = true;
     idle->cpu = (uint16_t)cpu;
     idle->sched.running = true;
+    idle->runstate.state = RUNSTATE_running;
+    idle->runstate.state_entry_time = now_ns();
     timer_init(&s->slice, sched_slice_over, NULL, cpu);
     sched_waiting[cpu] = 0;
     ops->cpu_init(cpu);

@@ -206,6 +206,15 @@ void vcpu_runstate_change(struct vcpu *v, int state, uint64_t now)
     r->state = state;
 }
 
+/* An idle vCPU's runstate tells when its CPU was idle, nothing else. */
+uint64_t sched_idle_time(unsigned cpu)
+{
+    struct vcpu_runstate_info r;
+
+    vcpu_runstate_get(sched_cpus[cpu].idle, &r);
+    return r.time[RUNSTATE_running];
+}
+
 void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out)
 {
     struct sched_cpu *s = sched_lock(v);

@@ -34,6 +34,7 @@ struct cmdline_options {
     bool bootscrub;
     uint32_t gnttab_max_frames, gnttab_max_maptrack_frames;
     uint32_t tickle_ns;
+    bool pv_unsafe;        /* guests also where the processor cannot keep them apart */
     bool ptwr_trace;       /* debugging: log emulated page-table writes */
 };
 extern struct cmdline_options opt;

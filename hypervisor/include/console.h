@@ -21,6 +21,7 @@ void console_write_raw(const char *s, size_t n);
 long do_console_io(struct vcpu *v, uint64_t cmd, uint64_t count, uint64_t buf, uint64_t a4, uint64_t a5);
 
 /* Ring for `dmesg` (sysctl readconsole): copy from *index on, as the ABI's readconsole; clear empties. */
+uint32_t console_ring_start(void); /* index of the oldest character */
 size_t console_ring_read(char *to, size_t n, uint32_t *index, bool clear);
 
 /* Debug keys: 'h' lists them. fn runs in a softirq, interrupts on. */

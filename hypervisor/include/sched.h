@@ -113,6 +113,8 @@ void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out);
 /* Copy v's runstate to the area it registered, in the current address space: by the machine after it has
  * loaded v and before v runs. */
 void runstate_area_update(struct vcpu *v);
+/* ns that a CPU had nothing to run. */
+uint64_t sched_idle_time(unsigned cpu);
 /* Change of state with accounting; called by the mechanism only. */
 void vcpu_runstate_change(struct vcpu *v, int state, uint64_t now);
 

@@ -24,5 +24,9 @@ struct vcpu;
 #include "sysctl.def"
 #undef SYSCTL
 
+/* From the machine: its part of physinfo; which core and package a CPU is. */
+void arch_physinfo(struct xen_sysctl_physinfo *pi);
+void arch_cpu_topology(unsigned cpu, uint32_t *core, uint32_t *socket);
+
 /* Hypercall (hypercalls.def). */
 long do_sysctl(struct vcpu *v, uint64_t arg, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);

@@ -7,6 +7,7 @@
  */
 #include "port.h"
 #include "x86/pv_emul.h"
+#include "x86/speculation.h"
 
 #define MSR_PLATFORM_ID 0x17
 #define MSR_SPEC_CTRL 0x48
@@ -163,7 +164,7 @@ static int msr_write_aux(struct vcpu *v, uint64_t val)
     if (!cpu_features.rdtscp || val >> 32)
         return -XEN_EINVAL;
     to_x86(v)->tsc_aux = (uint32_t)val;
-    wrmsr(MSR_TSC_AUX, val);
+    tsc_aux_write((uint32_t)val);
     return 0;
 }
 

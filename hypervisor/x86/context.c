@@ -22,6 +22,7 @@
 #include "x86/segload.h"
 #include "x86/smp.h"
 #include "x86/softirq.h"
+#include "x86/speculation.h"
 #include "x86/traps.h"
 
 static void fpu_save(struct x86_vcpu *xv)
@@ -103,6 +104,7 @@ static void load(struct x86_vcpu *xv)
         xcr0_set(xv->xcr0);
     pv_control_load(xv);
     dr_load(xv);
+    speculation_enter(xv);
     *guest_regs() = xv->regs;
 }
 

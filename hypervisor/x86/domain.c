@@ -18,11 +18,13 @@
 
 struct domain *arch_domain_alloc(void)
 {
+    static uint32_t serials;
     struct x86_domain *xd = zalloc(sizeof(*xd));
 
     if (!xd)
         return NULL;
     xd->d.kind = &pv_kind;
+    xd->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
     return &xd->d;
 }
 

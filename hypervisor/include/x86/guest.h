@@ -70,12 +70,12 @@ struct cpu_policy;
 
 struct x86_domain {
     struct domain d;
+    uint32_t serial;                    /* [I] never used again, unlike the id */
     struct io_caps *caps;               /* ports, memory, interrupts it may use (x86/iocaps.c) */
     uint8_t *iobitmap;                  /* 8 KiB: 1 = trap; NULL: everything traps */
     uint64_t sweep;                     /* pgt_domain_sweep() */
     struct guest_tsc tsc;
     struct cpu_policy *policy;          /* [I] once it has run: its own; NULL: the default (policy_of()) */
-    bool cpuid_faults;                  /* its programs' CPUID traps */
     uint64_t p2m_nr;                    /* initial pages, for start_info */
     struct e820entry *e820;
     unsigned nr_e820;

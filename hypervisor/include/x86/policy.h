@@ -99,3 +99,5 @@ int policy_check(const struct cpu_policy *p, const struct cpu_policy *max,
 
 const struct cpu_policy *policy_of(const struct domain *d);
 void policy_domain_free(struct domain *d);
+/* The words as tools want them. */
+void policy_featureset(const struct cpu_policy *p, struct cpu_featureset *f);

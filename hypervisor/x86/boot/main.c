@@ -28,6 +28,7 @@
 #include "x86/power.h"
 #include "x86/smp.h"
 #include "x86/softirq.h"
+#include "x86/speculation.h"
 #include "x86/time.h"
 #include "x86/traps.h"
 
@@ -142,6 +143,7 @@ void boot_main(uint32_t magic, uint32_t info)
     memory_init();
     cpu_features_find_msrs();
     policies_init();
+    speculation_init();
     machine_init();
     keys_init();
     debug_keys_init();
