@@ -20,7 +20,8 @@ struct disk_reader {
     struct cfg *c;
     struct disk_config *d;
     const struct cfg_value *spec;
-    bool have_target, have_format, have_access;
+    bool have_target, have_format, have_access; /* positions that are filled, be it by nothing */
+    bool access_said;
     struct cfg_part target;
 };
 
@@ -129,7 +130,8 @@ static int disk_set_access(struct disk_reader *r, const struct cfg_part *p)
         r->d->readonly = false;
     else if (word.value_len)
         return cfg_part_fail(r->c, r->spec, p, "no way of access; write r or ro, w or rw, or w! to share it");
-    r->have_access = r->have_access || word.value_len;
+    r->access_said |= word.value_len != 0;
+    r->have_access = true;
     return 0;
 }
 
@@ -225,10 +227,8 @@ static int disk_positional(struct disk_reader *r, const struct cfg_part *p)
     }
     if (!r->d->vdev)
         return disk_set_vdev(r, v);
-    if (!r->have_access) {
-        r->have_access = true;
+    if (!r->have_access)
         return disk_set_access(r, &v);
-    }
     if (r->d->backend)
         return cfg_part_fail(r->c, r->spec, &v, "one part too many; a disk is target,format,vdev,access");
     return cfg_part_str(r->c, r->spec, &v, &r->d->backend);
@@ -284,7 +284,7 @@ static int disk_finish(struct disk_reader *r)
     struct cfg_part *t = &r->target;
     bool network = d->how == DISK_QDISK && memchr(t->value ? t->value : "", ':', t->value_len);
 
-    if (d->cdrom && !r->have_access)
+    if (d->cdrom && !r->access_said)
         d->readonly = true;
     if (!d->vdev)
         return cfg_fail_word(r->c, r->spec, 0, r->spec->len, "the guest's device is missing; write 'TARGET,FORMAT,xvda,w'");

@@ -503,7 +503,7 @@ static void warn_unknown(const struct cfg_var *var)
         size_t len = strlen(keys[i].name);
         unsigned d = len < 39 ? distance(var->name, var->len, keys[i].name, len) : 99;
 
-        if (d < best && d < var->len / 2 + 1) {
+        if (d < best && d < var->len / 3 + 1) {
             best = d;
             near = keys[i].name;
         }

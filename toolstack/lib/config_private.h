@@ -18,7 +18,7 @@
 
 #define CFG_MAX_BYTES  (256u << 10) /* of a file */
 #define CFG_MAX_MEMORY (16u << 20)  /* of a run's arena */
-#define CFG_MAX_STEPS  1000000u
+#define CFG_MAX_STEPS  100000u
 #define CFG_MAX_DEPTH  48
 #define CFG_MAX_VARS   1000
 

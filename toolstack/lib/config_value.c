@@ -23,9 +23,13 @@ void *cfg_alloc(struct cfg *c, size_t bytes)
 
     bytes = (bytes + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
     if (bytes > CFG_MAX_MEMORY || c->arena.used + bytes > CFG_MAX_MEMORY) {
-        if (!c->rc)
-            c->rc = fault(-E2BIG, "the configuration needs more than %u MiB to be read; is a string or list repeated too often?",
-                          CFG_MAX_MEMORY >> 20);
+        static const char why[] = "more than 16 MiB are needed here; is a text or list repeated too often?";
+
+        _Static_assert(CFG_MAX_MEMORY == 16u << 20, "the text above says it");
+        if (c->tok)
+            cfg_fail(c, c->tok, "%s", why);
+        else if (!c->rc)
+            c->rc = fault(-E2BIG, "%s", why);
         return NULL;
     }
     if (!k || k->size - k->used < bytes) {
