@@ -1,0 +1,1 @@
+LIBS_xenstored := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxentoollog -lxentoolcore
