@@ -178,7 +178,10 @@ def kernel_words(c):
 
 
 def make_iso(c, hv):
+    """GRUB's CD; a bare machine (no hv) gets the one that was made before: it is a device like others."""
     out = os.path.join(LOGS, c.name + ".iso")
+    if not hv:
+        return out
     env = dict(os.environ, HV_GZ=os.path.abspath(hv), FLAVOUR=c.flavour, DEFAULT=str(c.iso), TIMEOUT="0", HV_ARGS=hv_words(c),
                KERNEL_ARGS=kernel_words(c))
     subprocess.run([os.path.join(ROOT, "scripts/make-iso.sh"), out], env=env, check=True, stdout=subprocess.DEVNULL)
@@ -201,11 +204,13 @@ def command(c, hv):
         argv += ["-drive", "file=%s,format=raw,if=virtio,snapshot=on" % data_image(c)]
     if "-nic" not in argv:
         argv += ["-nic", "none"]
+    if c.iso >= 0:
+        argv += ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
     if not hv:
         return argv + ["-kernel", "%s/build/kernel/%s/vmlinuz" % (ROOT, c.flavour), "-initrd", image(c),
                        "-append", "console=ttyS0 " + kernel_words(c)]
     if c.iso >= 0:
-        return argv + ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
+        return argv
     words = ("console=hvc0 " + kernel_words(c)).replace(",", ",,")
     return argv + ["-kernel", hv, "-append", "console=com1 com1=115200,8n1 " + hv_words(c),
                    "-initrd", "%s/build/kernel/%s/vmlinuz %s,%s" % (ROOT, c.flavour, words, image(c))]
