@@ -218,6 +218,7 @@ static void domain_init_common(struct domain *d, uint16_t id)
     spin_init(&d->page_lock, "pages", RANK_PAGE_LIST);
     spin_init(&d->watchdog_lock, "watchdog", RANK_TIME);
     timer_init(&d->shutdown_timer, domain_shutdown_check, d, 0);
+    sched_domain_init(d);
     timer_init(&d->watchdog[0], domain_watchdog_fired, d, 0);
     timer_init(&d->watchdog[1], domain_watchdog_fired, d, 0);
     d->shared_mfn = INVALID_MFN;
@@ -359,6 +360,7 @@ static void domain_free(struct domain *d)
 
     BUG_ON(d == dom_hw || d == dom_xen || d == dom_io || d == dom_orphans);
     timer_kill(&d->shutdown_timer);
+    sched_domain_destroy(d);
     timer_kill(&d->watchdog[0]);
     timer_kill(&d->watchdog[1]);
     if (d->grants)

@@ -320,7 +320,11 @@ static uint64_t scrub_pick(unsigned *order, uint32_t *stamp)
     return block_carve(frame, *order, want, stamp);
 }
 
-bool frames_scrub_some(void)
+/* One CPU scrubs at a time: more of them would mostly wait for heap_lock, and whoever allocates would wait behind them
+ * all (seen: eight idle vCPUs of an emulator on two processors kept domain 0 from starting). */
+static bool scrubber_here;
+
+static bool scrub_one_block(void)
 {
     unsigned order;
     uint32_t stamp;
@@ -348,6 +352,17 @@ bool frames_scrub_some(void)
     for (more = false, i = 0; i < NR_ZONES; i++)
         more |= zones[i].orders[1] != 0;
     spin_unlock(&heap_lock);
+    return more;
+}
+
+bool frames_scrub_some(void)
+{
+    bool more;
+
+    if (READ_ONCE(scrubber_here) || __atomic_exchange_n(&scrubber_here, true, __ATOMIC_ACQUIRE))
+        return false;
+    more = scrub_one_block();
+    __atomic_store_n(&scrubber_here, false, __ATOMIC_RELEASE);
     return more;
 }
 

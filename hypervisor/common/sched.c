@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mechanism of scheduling: run queues and their locks, the SCHED softirq that switches, moving vCPUs
- * between CPUs. What makes a vCPU runnable or not is in sched_state.c, the policy in sched_rr.c behind
- * struct sched_ops.
+ * between CPUs. What makes a vCPU runnable or not is in sched_state.c, the policy (sched_credit.c, sched_null.c)
+ * behind struct sched_ops.
  *
  *            wake (place)                pick                     not runnable
  *   off  ------------------> queued -------------> current  -----------------------> off
@@ -21,6 +21,9 @@
  * No runnable vCPU waits while a CPU it may use is idle: a CPU that finds nothing to do first marks itself
  * idle and then looks at all queues; who queues a vCPU first counts it and then looks for idle
  * CPUs. One of the two sees the other (both sides have a full barrier in between).
+ *
+ * Soft affinity never lets a CPU idle. A vCPU that runs outside its own (`displaced`) is counted; a CPU that finds
+ * nothing to do calls such a one home: that CPU lets go of it as if affinity forbade it to stay.
  */
 #include "sched.h"
 
@@ -34,11 +37,28 @@ struct sched_cpu sched_cpus[MAX_CPUS];
 uint16_t sched_waiting[MAX_CPUS];
 uint64_t sched_idle_map[MAX_CPUS / 64];
 
-static const struct sched_ops *ops = &sched_rr_ops;
+static const struct sched_ops *const policies[] = {&sched_credit_ops, &sched_null_ops};
+static const struct sched_ops *ops = &sched_credit_ops;
+static uint32_t sched_displaced; /* [a] vCPUs that run outside their soft affinity */
 
 const struct sched_ops *sched_policy(void)
 {
     return ops;
+}
+
+/* credit2 is what the reference calls its default, which does what our credit does. */
+bool sched_set_policy(const char *name)
+{
+    unsigned i;
+
+    if (!*name || !strcmp(name, "credit2"))
+        name = sched_credit_ops.name;
+    for (i = 0; i < ARRAY_SIZE(policies); i++)
+        if (!strcmp(policies[i]->name, name)) {
+            ops = policies[i];
+            return true;
+        }
+    return false;
 }
 
 /* --- Hints for policies ------------------------------------------------------------------------ */
@@ -48,17 +68,31 @@ bool sched_cpu_is_idle(unsigned cpu)
     return bit_test(sched_idle_map, cpu);
 }
 
-unsigned sched_idle_cpu(const struct vcpu *v)
+static unsigned sched_idle_of(const uint64_t *also, const uint64_t *mask)
 {
     unsigned i, n = DIV_UP(cpu_count(), 64);
 
     for (i = 0; i < n; i++) {
-        uint64_t m = READ_ONCE(sched_idle_map[i]) & READ_ONCE(v->sched.affinity[i]);
+        uint64_t m = READ_ONCE(sched_idle_map[i]) & READ_ONCE(mask[i]) & READ_ONCE(also[i]);
 
         if (m)
             return i * 64 + bit_first(m);
     }
     return MAX_CPUS;
+}
+
+unsigned sched_idle_cpu(const struct vcpu *v)
+{
+    unsigned cpu = MAX_CPUS;
+
+    if (unlikely(READ_ONCE(v->sched.soft_matters)))
+        cpu = sched_idle_of(v->sched.soft, v->sched.affinity);
+    return cpu < MAX_CPUS ? cpu : sched_idle_of(v->sched.affinity, v->sched.affinity);
+}
+
+bool sched_prefers(const struct vcpu *v, unsigned cpu)
+{
+    return likely(!READ_ONCE(v->sched.soft_matters)) || bit_test(v->sched.soft, cpu);
 }
 
 unsigned sched_queue_length(unsigned cpu)
@@ -110,6 +144,12 @@ void sched_queue_del(struct sched_cpu *s, struct vcpu *v)
 {
     ops->dequeue(sched_cpu_of(s), v);
     sched_count(s, -1);
+    v->sched.queued = false;
+}
+
+void sched_parked(unsigned cpu, struct vcpu *v)
+{
+    sched_count(&sched_cpus[cpu], -1);
     v->sched.queued = false;
 }
 
@@ -272,7 +312,7 @@ static bool sched_steal(unsigned self)
             continue;
         spin_lock(&o->lock);
         /* An idle CPU with one waiting is about to run that one itself. */
-        v = sched_waiting[cpu] > o->current->idle ? ops->steal(cpu, self) : NULL;
+        v = sched_waiting[cpu] > o->current->idle || ops->dedicates ? ops->steal(cpu, self) : NULL;
         if (v) {
             sched_queue_del(o, v);
             v->cpu = (uint16_t)self;
@@ -288,7 +328,16 @@ static bool sched_steal(unsigned self)
     return false;
 }
 
-/* prev stops being current (lock held): to the queue, off, or, if it may no longer be here, to
+/* Must v, current on s and runnable, leave this CPU: for affinity, or for a preferred CPU that has nothing to do? */
+static bool sched_must_leave(const struct sched_cpu *s, const struct vcpu *v)
+{
+    if (unlikely(!sched_allowed_on(v, sched_cpu_of(s))))
+        return true;
+    return unlikely(v->sched.displaced) && !sched_prefers(v, sched_cpu_of(s)) &&
+           sched_idle_of(v->sched.soft, v->sched.affinity) < MAX_CPUS;
+}
+
+/* prev stops being current (lock held): to the queue, off, or, if it is not to stay here, to
  * another CPU after sched_switched(). */
 static void sched_put_prev(struct sched_cpu *s, struct vcpu *prev, uint64_t now)
 {
@@ -296,13 +345,41 @@ static void sched_put_prev(struct sched_cpu *s, struct vcpu *prev, uint64_t now)
         return;
     if (!vcpu_runnable(prev)) {
         ops->charge(sched_cpu_of(s), prev, now);
-    } else if (unlikely(!sched_allowed_on(prev, sched_cpu_of(s)))) {
+    } else if (unlikely(sched_must_leave(s, prev))) {
         ops->charge(sched_cpu_of(s), prev, now);
         prev->sched.moving = true;
     } else {
         prev->sched.queued = true;
         sched_count(s, 1);
         ops->requeue(sched_cpu_of(s), prev, now);
+    }
+}
+
+static void sched_note_displaced(struct vcpu *v, bool displaced)
+{
+    v->sched.displaced = displaced;
+    __atomic_fetch_add(&sched_displaced, displaced ? 1 : -1u, __ATOMIC_SEQ_CST);
+}
+
+/* This CPU has nothing to do: one that runs elsewhere only because this one was busy may come. */
+static void sched_call_home(unsigned self)
+{
+    unsigned cpu, n = cpu_count();
+
+    for (cpu = 0; cpu < n; cpu++) {
+        struct sched_cpu *o = &sched_cpus[cpu];
+        bool comes;
+
+        if (cpu == self || bit_test(sched_idle_map, cpu) || !READ_ONCE(o->ready))
+            continue;
+        spin_lock(&o->lock);
+        comes = o->current->sched.displaced && bit_test(o->current->sched.soft, self) &&
+                sched_allowed_on(o->current, self);
+        spin_unlock(&o->lock);
+        if (comes) {
+            softirq_raise(cpu, SOFTIRQ_SCHED);
+            return;
+        }
     }
 }
 
@@ -314,11 +391,15 @@ static void sched_change(struct sched_cpu *s, struct vcpu *prev, struct vcpu *ne
                              now);
     else
         vcpu_runstate_change(prev, RUNSTATE_runnable, now);
+    if (unlikely(prev->sched.displaced))
+        sched_note_displaced(prev, false);
     if (!next->idle) {
         /* A full barrier between `running` and the look at pending events on the way to the guest:
          * pairs with the one in vcpu_notify_event(). */
         (void)__atomic_exchange_n(&next->sched.running, true, __ATOMIC_SEQ_CST);
         next->sched.started = now;
+        if (unlikely(!sched_prefers(next, sched_cpu_of(s))))
+            sched_note_displaced(next, true);
     }
     vcpu_runstate_change(next, RUNSTATE_running, now);
     s->current = next;
@@ -350,11 +431,11 @@ static struct vcpu *sched_choose(struct sched_cpu *s, uint64_t now)
     return next;
 }
 
-/* The common case of a softirq that changes nothing: nobody waits and the vCPU goes on. */
+/* The common case of a softirq that changes nothing: nobody waits and the vCPU goes on, without a limit. */
 static bool sched_nothing_to_do(struct sched_cpu *s, const struct vcpu *prev)
 {
     return !prev->idle && !sched_waiting[sched_cpu_of(s)] && vcpu_runnable(prev) &&
-           sched_allowed_on(prev, sched_cpu_of(s));
+           likely(!READ_ONCE(prev->domain->sched.cap)) && !sched_must_leave(s, prev);
 }
 
 static struct vcpu *sched_decide(struct sched_cpu *s, uint64_t now, uint64_t *until)
@@ -375,6 +456,25 @@ static struct vcpu *sched_decide(struct sched_cpu *s, uint64_t now, uint64_t *un
     return next;
 }
 
+/* After a turn on `cpu` with others waiting: perhaps one of those gets its turn on another CPU. */
+static void sched_push(unsigned cpu)
+{
+    struct sched_cpu *s = &sched_cpus[cpu];
+    unsigned to = cpu;
+    struct vcpu *v;
+
+    spin_lock(&s->lock);
+    v = sched_waiting[cpu] && !s->current->idle ? ops->push(cpu, now_ns(), &to) : NULL;
+    if (v) {
+        sched_queue_del(s, v);
+        v->cpu = (uint16_t)to;
+        s->pushed++;
+    }
+    spin_unlock(&s->lock);
+    if (v)
+        sched_requeue_if_needed(&sched_cpus[to], v);
+}
+
 void sched_softirq(void)
 {
     unsigned cpu = cpu_self(), rounds = 0;
@@ -388,6 +488,8 @@ void sched_softirq(void)
     do {
         next = sched_decide(s, now, &until);
     } while (next->idle && sched_steal(cpu) && ++rounds < 4);
+    if (unlikely(next->idle && READ_ONCE(sched_displaced)))
+        sched_call_home(cpu);
     if (asked && !next->idle)
         sched_share_all(); /* we got something else in the meantime: pass it on */
     if (rounds == 4)
@@ -397,8 +499,11 @@ void sched_softirq(void)
         timer_set(&s->slice, until);
     else
         timer_stop(&s->slice);
-    if (next == prev)
+    if (next == prev) {
+        if (until && cpu_count() > 1 && ops->push)
+            sched_push(cpu);
         return;
+    }
     s->switches++;
     context_switch(prev, next); /* may not return */
 }
@@ -412,8 +517,13 @@ void sched_switched(struct vcpu *prev)
         WRITE_ONCE(prev->sched.moving, false);
         vcpu_wake(prev);
     }
-    if (READ_ONCE(prev->sched.queued))
-        sched_tell_idle(prev, READ_ONCE(prev->cpu));
+    if (READ_ONCE(prev->sched.queued)) {
+        unsigned cpu = READ_ONCE(prev->cpu);
+
+        sched_tell_idle(prev, cpu);
+        if (cpu_count() > 1 && ops->push && cpu == cpu_self())
+            sched_push(cpu);
+    }
     if (unlikely(READ_ONCE(prev->domain->shutting_down)))
         domain_shutdown_poke(prev->domain);
 }
@@ -431,7 +541,7 @@ void sched_cpu_init(unsigned cpu, struct vcpu *idle)
 
     spin_init(&s->lock, "runq", RANK_SCHED);
     s->current = s->idle = idle;
-    s->switches = s->stolen = s->until = 0;
+    s->switches = s->stolen = s->pushed = s->until = 0;
     s->asked = false;
     idle->idle = true;
     idle->cpu = (uint16_t)cpu;
@@ -451,10 +561,11 @@ int sched_vcpu_init(struct vcpu *v, unsigned cpu)
     unsigned i;
 
     list_init(&v->sched.run);
+    v->sched.owns = 0;
     v->cpu = (uint16_t)(sched_cpus[cpu].ready ? cpu : cpu_self());
     v->pause_flags = VPF_DOWN;
     for (i = 0; i < MAX_CPUS / 64; i++)
-        v->sched.affinity[i] = ~0ULL;
+        v->sched.affinity[i] = v->sched.soft[i] = ~0ULL;
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = now_ns();
     return ops->vcpu_init ? ops->vcpu_init(v) : 0;
@@ -468,20 +579,35 @@ void sched_vcpu_destroy(struct vcpu *v)
         ops->vcpu_destroy(v);
 }
 
-int vcpu_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64])
+/* Does soft affinity tell between the CPUs that v may use? If it holds none of them, it does not. */
+static bool sched_soft_matters(const struct vcpu *v)
 {
-    struct sched_cpu *s;
-    unsigned i, cpu;
+    unsigned cpu, n = cpu_count(), in = 0, out = 0;
+
+    for (cpu = 0; cpu < n; cpu++)
+        if (bit_test(v->sched.affinity, cpu)) {
+            if (bit_test(v->sched.soft, cpu))
+                in++;
+            else
+                out++;
+        }
+    return in && out;
+}
+
+/* Change one of v's masks and move it if need be. */
+static void sched_set_mask(struct vcpu *v, uint64_t to[], const uint64_t mask[])
+{
+    struct sched_cpu *s = sched_lock(v);
+    unsigned i, cpu = v->cpu;
     bool here;
 
-    if (find_next_bit(mask, cpu_count(), 0) >= cpu_count())
-        return -XEN_EINVAL;
-    s = sched_lock(v);
-    cpu = v->cpu;
     for (i = 0; i < MAX_CPUS / 64; i++)
-        WRITE_ONCE(v->sched.affinity[i], mask[i]);
-    here = sched_allowed_on(v, cpu);
-    if (!here && v->sched.queued)
+        WRITE_ONCE(to[i], mask[i]);
+    WRITE_ONCE(v->sched.soft_matters, sched_soft_matters(v));
+    if (s->current == v && v->sched.displaced == sched_prefers(v, cpu))
+        sched_note_displaced(v, !v->sched.displaced);
+    here = !v->sched.displaced && sched_allowed_on(v, cpu);
+    if (!sched_allowed_on(v, cpu) && v->sched.queued)
         sched_queue_del(s, v);
     spin_unlock(&s->lock);
     if (!here && READ_ONCE(s->current) == v)
@@ -490,5 +616,20 @@ int vcpu_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64])
         vcpu_wake(v); /* finds it a place if it is runnable and not queued */
     if (READ_ONCE(v->sched.queued))
         sched_tell_idle(v, READ_ONCE(v->cpu));
+}
+
+int vcpu_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64])
+{
+    if (find_next_bit(mask, cpu_count(), 0) >= cpu_count())
+        return -XEN_EINVAL;
+    sched_set_mask(v, v->sched.affinity, mask);
+    return 0;
+}
+
+int vcpu_soft_affinity_set(struct vcpu *v, const uint64_t mask[MAX_CPUS / 64])
+{
+    if (find_next_bit(mask, MAX_CPUS, 0) >= MAX_CPUS)
+        return -XEN_EINVAL;
+    sched_set_mask(v, v->sched.soft, mask);
     return 0;
 }

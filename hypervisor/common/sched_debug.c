@@ -71,7 +71,7 @@ static void sched_dump(char key)
         else
             log_info("  CPU %u: d%uv%u, %u wait", cpu, s->current->domain->id, s->current->id,
                      sched_waiting[cpu]);
-        log_info(", %lu switches, %lu stolen\n", s->switches, s->stolen);
+        log_info(", %lu switches, %lu stolen, %lu pushed\n", s->switches, s->stolen, s->pushed);
         sched_policy()->dump(cpu);
         spin_unlock(&s->lock);
     }

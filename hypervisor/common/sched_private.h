@@ -13,7 +13,7 @@ struct sched_cpu {
     struct timer slice;   /* raises SOFTIRQ_SCHED when pick() wants to be asked again */
     uint64_t until;       /* lock: when `slice` is (being) set to fire, 0 = not */
     bool asked;           /* [a] told to take a vCPU from another queue */
-    uint64_t switches, stolen; /* for the debug key; own CPU */
+    uint64_t switches, stolen, pushed; /* for the debug key; own CPU */
     bool ready;
 } __aligned_to(64);
 

@@ -23,10 +23,16 @@ bool vcpu_runnable(const struct vcpu *v)
              READ_ONCE(v->domain->pause_count));
 }
 
+/* A parked vCPU wants to run and may not yet: to its kernel that is stolen time. */
 int sched_off_state(const struct vcpu *v)
 {
-    return READ_ONCE(v->pause_flags) & (VPF_BLOCKED | VPF_POLL) ? RUNSTATE_blocked
-                                                               : RUNSTATE_offline;
+    uint32_t flags = READ_ONCE(v->pause_flags);
+
+    if (flags & (VPF_BLOCKED | VPF_POLL))
+        return RUNSTATE_blocked;
+    if (flags == VPF_PARKED && !READ_ONCE(v->pause_count) && !READ_ONCE(v->domain->pause_count))
+        return RUNSTATE_runnable;
+    return RUNSTATE_offline;
 }
 
 void vcpu_up(struct vcpu *v)

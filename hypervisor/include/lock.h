@@ -28,6 +28,7 @@ enum lock_rank {
     RANK_SLAB = 62,     /* small objects */
     RANK_TIME = 66,     /* wall clock, platform timer */
     RANK_SCHED = 70,    /* run queue of a CPU (two: lower CPU first) */
+    RANK_SCHED_CAP = 72, /* what a capped domain may still use */
     RANK_TIMER = 74,    /* timer heap of a CPU */
     RANK_MAP = 76,      /* list of domains, for look-ups */
     RANK_TLB = 78,      /* one remote flush at a time */

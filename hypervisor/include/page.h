@@ -90,7 +90,8 @@ mfn_t frames_alloc_below(unsigned order, unsigned flags, unsigned bits) __must_c
 void frames_free(mfn_t m, unsigned order);
 uint64_t frames_free_count(void);
 uint64_t frames_total(void);
-/* Idle work: scrub some dirty free frames; true if there is more to do. Interrupts on. */
+/* Idle work: scrub some dirty free frames; true if there is more to do for this CPU (one scrubs at a time, others are
+ * told that there is nothing). Interrupts on. */
 bool frames_scrub_some(void);
 /* Walk all free lists and compare them with the frame table: number of faults found, each printed. */
 unsigned frames_check(void);

@@ -288,12 +288,16 @@ WEAK uint32_t tlb_stamp_now(void)
     return host_tlb_clock;
 }
 
+void (*host_on_flush)(void);
+
 WEAK void tlb_flush_stale(uint32_t stamp)
 {
     if ((int32_t)(tlb_flushed_at - stamp) > 0)
         return;
     tlb_flushed_at = ++host_tlb_clock;
     host_tlb_flushes++;
+    if (host_on_flush)
+        host_on_flush();
 }
 
 WEAK void tlb_flush_stale_tables(uint32_t stamp)

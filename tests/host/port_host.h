@@ -50,6 +50,7 @@ extern uint64_t host_now;       /* now_ns() */
 extern uint64_t host_deadline;  /* last port_timer_program() of any CPU */
 extern uint32_t host_tlb_clock; /* tlb_stamp_now(); a flush ticks it */
 extern unsigned host_tlb_flushes;
+extern void (*host_on_flush)(void); /* what another CPU does in the middle of the code under test; NULL: nothing */
 
 /* --- Continuations --- */
 struct host_again {

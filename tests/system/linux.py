@@ -58,6 +58,12 @@ def net_args(model):
     return ("-nic", "none", "-netdev", "user,id=n0", "-device", model + ",netdev=n0")
 
 
+# One of each: virtio, AHCI and NVMe disks, virtio and e1000e cards.
+DEVICES = net_args("virtio-net-pci") + ("-netdev", "user,id=n1", "-device", "e1000e,netdev=n1",
+           "-drive", "file=@DISK@,format=raw,if=none,id=d0", "-device", "virtio-blk-pci,drive=d0",
+           "-blockdev", "null-co,node-name=z1,size=67108864", "-device", "nvme,drive=z1,serial=1",
+           "-blockdev", "null-co,node-name=z2,size=33554432", "-device", "ahci,id=h", "-device", "ide-hd,drive=z2,bus=h.0")
+
 TABLE = [
     Config("boot-1cpu", quick=True),
     Config("boot-2cpu", quick=True, cpus=2),
@@ -118,10 +124,19 @@ TABLE = [
     # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
     Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
-    # What Debian's tools say about the machine.
-    Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
-
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
+    # Machines of all sizes and kinds: the same devices with the same drivers as on the bare machine.
+    Config("same-1-512m", how="devices", script="devices.sh", memory=512, dom0_mem="300M", cpu="qemu64", qemu=DEVICES),
+    Config("same-2-2g-q35", how="devices", script="devices.sh", cpus=2, memory=2048, machine="q35", cpu="EPYC", qemu=DEVICES),
+    Config("same-4-6g", how="devices", script="devices.sh", cpus=4, memory=6144, dom0_mem="4G", iso=0, qemu=DEVICES, timeout=240),
+    Config("same-8-2g-q35", how="devices", script="devices.sh", cpus=8, memory=2048, machine="q35", cpu="qemu64", timeout=240,
+           qemu=DEVICES),
+    Config("same-4-512m-q35", how="devices", script="devices.sh", cpus=4, memory=512, dom0_mem="300M", machine="q35", iso=0,
+           cpu="EPYC", timeout=240, qemu=DEVICES),
+    Config("same-1-6g-q35", how="devices", script="devices.sh", memory=6144, dom0_mem="", machine="q35", timeout=240, qemu=DEVICES),
+    Config("same-8-6g-epyc", how="devices", script="devices.sh", cpus=8, memory=6144, dom0_mem="2G", cpu="EPYC", timeout=240,
+           qemu=DEVICES),
+    Config("same-2-2g-grub", how="devices", script="devices.sh", cpus=2, memory=2048, cpu="qemu64", iso=0, qemu=DEVICES),
 ]
 
 
@@ -163,7 +178,10 @@ def kernel_words(c):
 
 
 def make_iso(c, hv):
+    """GRUB's CD; a bare machine (no hv) gets the one that was made before: it is a device like others."""
     out = os.path.join(LOGS, c.name + ".iso")
+    if not hv:
+        return out
     env = dict(os.environ, HV_GZ=os.path.abspath(hv), FLAVOUR=c.flavour, DEFAULT=str(c.iso), TIMEOUT="0", HV_ARGS=hv_words(c),
                KERNEL_ARGS=kernel_words(c))
     subprocess.run([os.path.join(ROOT, "scripts/make-iso.sh"), out], env=env, check=True, stdout=subprocess.DEVNULL)
@@ -178,6 +196,7 @@ def make_disk(c):
 
 
 def command(c, hv):
+    """QEMU's command line; without hv that of the kernel on the bare machine."""
     argv = ["qemu-system-x86_64", "-accel", "tcg", "-machine", c.machine, "-cpu", os.environ.get("CPU", c.cpu), "-smp", str(c.cpus),
             "-m", str(c.memory), "-nodefaults", "-vga", "std", "-display", "none", "-monitor", "none", "-serial", "stdio"]
     argv += [a.replace("@DISK@", make_disk(c)) if "@DISK@" in a else a for a in c.qemu]
@@ -186,7 +205,12 @@ def command(c, hv):
     if "-nic" not in argv:
         argv += ["-nic", "none"]
     if c.iso >= 0:
-        return argv + ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
+        argv += ["-drive", "file=%s,media=cdrom,format=raw,readonly=on" % make_iso(c, hv), "-boot", "d"]
+    if not hv:
+        return argv + ["-kernel", "%s/build/kernel/%s/vmlinuz" % (ROOT, c.flavour), "-initrd", image(c),
+                       "-append", "console=ttyS0 " + kernel_words(c)]
+    if c.iso >= 0:
+        return argv
     words = ("console=hvc0 " + kernel_words(c)).replace(",", ",,")
     return argv + ["-kernel", hv, "-append", "console=com1 com1=115200,8n1 " + hv_words(c),
                    "-initrd", "%s/build/kernel/%s/vmlinuz %s,%s" % (ROOT, c.flavour, words, image(c))]
@@ -241,6 +265,27 @@ def do_shell(c, m, r):
     ask(m, r, "keys-back", "\x01\x01\x01", r"input goes to|input to")
     m.send("\npoweroff\n")
     r.add(m.wait_exit(30) == 0, "power-off")
+
+
+def device_lines(m, c):
+    """What devices.sh printed."""
+    m.wait_for(r"zendo: script \S+ starts", c.timeout)
+    start = m.at
+    m.wait_for(r"zendo: script \S+ ends with 0", c.timeout)
+    return sorted(re.findall(r"^device (.*?)\s*$", m.text[start:m.at], re.M))
+
+
+def do_devices(c, m, r):
+    """The same devices, with the same drivers, as the kernel sees without a hypervisor; then a power-off."""
+    ours = device_lines(m, c)
+    r.add(True, "boots")
+    r.add(m.wait_exit(30) == 0, "power-off")
+    with Machine(command(c, None), os.path.join(LOGS, c.name + ".bare.log")) as bare:
+        theirs = device_lines(bare, c)
+    for line in sorted(set(ours) | set(theirs)):
+        r.add(line in ours and line in theirs, line.replace(" ", "/"),
+              "only %s" % ("as domain 0" if line in ours else "on the bare machine"))
+    r.add(len(theirs) > 8, "bare-list", "only %d devices there" % len(theirs))
 
 
 def do_soak(c, m, r):

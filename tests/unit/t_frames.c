@@ -107,6 +107,30 @@ static void test_scrub(void **state)
     assert_int_equal(frames_check(), 0);
 }
 
+static unsigned second_scrubbers;
+
+static void scrub_as_another(void)
+{
+    host_on_flush = NULL;
+    second_scrubbers++;
+    assert_false(frames_scrub_some()); /* neither waits nor takes a block */
+}
+
+/* While one CPU scrubs, others leave the heap alone, although there is more to do. */
+static void test_one_scrubber(void **state)
+{
+    mfn_t m = frames_alloc(6, FA_NOSCRUB);
+
+    memset(map_frame(m), 0xee, 64 * FRAME_SIZE);
+    frames_free(m, 6);
+    host_on_flush = scrub_as_another;
+    assert_true(frames_scrub_some());
+    assert_int_equal(second_scrubbers, 1);
+    while (frames_scrub_some())
+        ;
+    assert_int_equal(frames_check(), 0);
+}
+
 static void test_stale(void **state)
 {
     mfn_t m = frames_alloc(0, 0);
@@ -216,7 +240,7 @@ int main(void)
         cmocka_unit_test(test_exhaust),    cmocka_unit_test(test_below),
         cmocka_unit_test(test_scrub),      cmocka_unit_test(test_stale),
         cmocka_unit_test(test_wrong_free), cmocka_unit_test(test_domain),
-        cmocka_unit_test(test_share),
+        cmocka_unit_test(test_share),      cmocka_unit_test(test_one_scrubber),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -147,6 +147,9 @@ void boot_main(uint32_t magic, uint32_t info)
     machine_init();
     keys_init();
     debug_keys_init();
+    if (!sched_set_policy(opt.sched))
+        log_warn("command line: sched=%s: no such scheduler, it is %s; there are credit and null\n", opt.sched,
+                 sched_policy()->name);
     sched_init();
     domains_init();
     idle_vcpu_make();

@@ -1,1 +1,0 @@
-LIBS_zendod := -lnftables $(TS_LIBS)
