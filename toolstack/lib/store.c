@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <xenstore.h>
 
 #include "fault.h"
@@ -15,11 +18,31 @@
 static struct xs_handle *xs;
 static xs_transaction_t transaction = XBT_NULL;
 
+/*
+ * Whether xenstored listens. The library, when it does not, turns to the kernel's device instead, which waits for xenstored
+ * without end.
+ */
+static bool store_listens(void)
+{
+    const char *path = getenv("XENSTORED_PATH");
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path ? path : "/var/run/xenstored/socket");
+    bool yes = fd >= 0 && !connect(fd, (struct sockaddr *)&to, sizeof(to));
+    int err = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = err;
+    return yes;
+}
+
 int store_open(void)
 {
     if (xs)
         return 0;
-    xs = xs_open(0);
+    xs = store_listens() ? xs_open(0) : NULL;
     if (xs)
         return 0;
     int err = errno ? errno : EIO;

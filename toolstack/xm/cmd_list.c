@@ -54,6 +54,12 @@ static void print_json(const struct xen_domctl_getdomaininfo *list, int n, bool 
     xm_print_json(all);
 }
 
+static void want_names(void)
+{
+    if (store_open())
+        warn("%s; names are missing", fault_text());
+}
+
 int cmd_list(struct args *a)
 {
     struct xen_domctl_getdomaininfo *list;
@@ -61,8 +67,7 @@ int cmd_list(struct args *a)
 
     if (n < 0)
         return n;
-    if (store_open())
-        warn("%s; names are missing", fault_text());
+    want_names();
     if (args_has(a, "json") || args_has(a, "l"))
         print_json(list, n, args_has(a, "l"));
     else
@@ -79,6 +84,7 @@ int cmd_claims(struct args *a)
 
     if (n < 0)
         return n;
+    want_names();
     list_print_head(&o, stdout);
     for (int i = 0; i < n; i++) {
         char *name = list_name(list[i].domain);
@@ -98,6 +104,7 @@ int cmd_vm_list(struct args *a)
 
     if (n < 0)
         return n;
+    want_names();
     printf("UUID                                  ID    name\n");
     for (int i = 0; i < n; i++) {
         char *name = list_name(list[i].domain);
