@@ -20,10 +20,10 @@ endif
 
 include scripts/mk/hypervisor.mk
 include scripts/mk/guests.mk
+-include scripts/mk/toolstack.mk
 include scripts/mk/run.mk
 include scripts/mk/tests.mk
 include scripts/mk/report.mk
--include scripts/mk/toolstack.mk
 -include scripts/mk/bench.mk
 
 .DEFAULT_GOAL := all

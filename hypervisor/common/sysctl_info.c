@@ -66,12 +66,6 @@ long sysctl_numainfo(struct vcpu *v, struct xen_sysctl *op)
     return 0;
 }
 
-/* We know no device's node. */
-long sysctl_pcitopoinfo(struct vcpu *v, struct xen_sysctl *op)
-{
-    return -XEN_ENODEV;
-}
-
 /* All memory, or what lies below or above an address: that is not counted apart. */
 long sysctl_availheap(struct vcpu *v, struct xen_sysctl *op)
 {
@@ -204,5 +198,5 @@ long sysctl_cpu_hotplug(struct vcpu *v, struct xen_sysctl *op)
         return -XEN_EOPNOTSUPP;
     if (a->cpu >= cpu_count())
         return -XEN_EINVAL;
-    return a->op == XEN_SYSCTL_CPU_HOTPLUG_ONLINE ? 0 : -XEN_EOPNOTSUPP;
+    return a->op == XEN_SYSCTL_CPU_HOTPLUG_ONLINE ? -XEN_EEXIST : -XEN_EOPNOTSUPP;
 }

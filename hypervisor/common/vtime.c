@@ -5,8 +5,9 @@
  * protocol, odd while writing. The versions are kept here: what the guest writes there is not used.
  * The timers: single-shot and periodic per vCPU, both raising VIRQ_TIMER.
  *
- * System time is the same for all guests: now_ns(). Offsets after restore are not done here.
- * A periodic timer also ticks for a vCPU that is blocked, and none is started by default.
+ * System time is the same for all guests, now_ns(), and goes on while a guest is paused: it sees a gap, as after
+ * a long time without a CPU, and no clock of it goes back. A periodic timer also ticks for a vCPU that is
+ * blocked, and none is started by default.
  */
 #include "vtime.h"
 
@@ -130,7 +131,13 @@ static void vtime_singleshot_fired(void *data)
     virq_raise_vcpu(data, VIRQ_TIMER);
 }
 
-/* Ticks that were missed are not made up for. */
+/* The first moment after now on the grid that `due` is on. */
+static uint64_t periodic_next(uint64_t due, uint64_t period, uint64_t now)
+{
+    return now < due ? due : due + ((now - due) / period + 1) * period;
+}
+
+/* Ticks that were missed, because the CPU was late or the tick before is still pending, are one tick. */
 static void vtime_periodic_fired(void *data)
 {
     struct vcpu *v = data;
@@ -139,7 +146,8 @@ static void vtime_periodic_fired(void *data)
     if (!period)
         return;
     virq_raise_vcpu(v, VIRQ_TIMER);
-    timer_set(&v->periodic, now_ns() + period);
+    v->periodic_due = periodic_next(v->periodic_due, period, now_ns());
+    timer_set(&v->periodic, v->periodic_due);
 }
 
 static void vtime_poll_timeout(void *data)
@@ -167,8 +175,10 @@ int vtime_set_periodic(struct vcpu *v, uint64_t period)
 {
     if (period < PERIOD_MIN || period > PERIOD_MAX)
         return -XEN_EINVAL;
+    vtime_stop_periodic(v); /* a tick under way sees period 0, or goes by the grid of before once */
+    v->periodic_due = now_ns() + period;
     WRITE_ONCE(v->periodic_period, period);
-    timer_set(&v->periodic, now_ns() + period);
+    timer_set(&v->periodic, v->periodic_due);
     return 0;
 }
 

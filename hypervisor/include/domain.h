@@ -43,6 +43,7 @@ struct vcpu {
 
     struct timer singleshot, periodic, poll_timer;
     uint64_t periodic_period; /* [v] ns, 0 = off */
+    uint64_t periodic_due;    /* [v] when the next tick is to be: ticks keep their grid */
     guest_ptr_t time_area;    /* [v] secondary vcpu_time_info; va 0: none */
     struct {                  /* [v] what the guest's clock was last told; the version is ours alone */
         uint64_t stamp_tsc, stamp_ns;

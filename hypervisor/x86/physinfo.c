@@ -8,6 +8,7 @@
 #include "sysctl.h"
 #include "x86/cpu.h"
 #include "x86/guest_tsc.h"
+#include "x86/pci.h"
 #include "x86/policy.h"
 #include "x86/smp.h"
 #include "x86/speculation.h"
@@ -55,6 +56,29 @@ void arch_cpu_topology(unsigned cpu, uint32_t *core, uint32_t *socket)
 
     *core = (cpu_apicid[cpu] & ((1U << s.package) - 1)) >> s.core;
     *socket = cpu_apicid[cpu] >> s.package;
+}
+
+/* Devices that we know have no node that we know. When a rest is due, the caller asks for the others again. */
+long sysctl_pcitopoinfo(struct vcpu *v, struct xen_sysctl *op)
+{
+    struct xen_sysctl_pcitopoinfo *a = &op->u.pcitopoinfo;
+    uint64_t devs = (uint64_t)(uintptr_t)a->devs.p, nodes = (uint64_t)(uintptr_t)a->nodes.p;
+    physdev_pci_device_t dev;
+    uint32_t i, node;
+
+    if (!devs || !nodes)
+        return -XEN_EINVAL;
+    for (i = 0; i < a->num_devs; i++) {
+        if (i && preempt_needed())
+            break;
+        if (get_guest(dev, guest_ptr(devs + i * sizeof(dev))))
+            return -XEN_EFAULT;
+        node = pci_find(dev.seg, dev.bus, dev.devfn) ? XEN_INVALID_NODE_ID : XEN_INVALID_DEV;
+        if (put_guest(guest_ptr(nodes + i * sizeof(node)), node))
+            return -XEN_EFAULT;
+    }
+    a->num_devs = i;
+    return 0;
 }
 
 /* Threads of the first CPU's core, and cores of its package, that are online. */

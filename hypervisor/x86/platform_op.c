@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HYPERVISOR_platform_op: domain 0's dealings with the machine as a whole. Done: wall clock,
- * processor list and versions, what little BIOS information survives a multiboot start, and
+ * processor list, versions and idle times, what little BIOS information survives a multiboot start, and
  * switching off (S5). Everything else is -XEN_ENOSYS, with which a stock domain 0 boots;
  * that includes processor power data (set_processor_pminfo): idle CPUs halt, frequencies are the
  * firmware's.
@@ -11,6 +11,7 @@
 #include "lib.h"
 #include "log.h"
 #include "port.h"
+#include "sched.h"
 #include "vtime.h"
 #include "x86/cpu.h"
 #include "x86/guest.h"
@@ -121,6 +122,34 @@ static long op_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *s)
     return -XEN_EIO;
 }
 
+/* Of the CPUs in the bitmap that are online; the bits of others are cleared. */
+static long op_getidletime(struct xenpf_getidletime *g)
+{
+    uint64_t map = (uint64_t)(uintptr_t)g->cpumap_bitmap.p, to = (uint64_t)(uintptr_t)g->idletime.p;
+    unsigned n = MIN(g->cpumap_nr_cpus, (uint32_t)MAX_CPUS);
+
+    for (unsigned first = 0; first < n; first += 8) {
+        uint8_t bits, out = 0;
+
+        if (get_guest(bits, guest_ptr(map + first / 8)))
+            return -XEN_EFAULT;
+        for (unsigned i = 0; i < 8 && first + i < MIN(n, cpu_count()); i++) {
+            uint64_t idle;
+
+            if (!(bits & 1U << i))
+                continue;
+            idle = sched_idle_time(first + i);
+            if (put_guest(guest_ptr(to + (first + i) * sizeof(idle)), idle))
+                return -XEN_EFAULT;
+            out |= (uint8_t)(1U << i);
+        }
+        if (put_guest(guest_ptr(map + first / 8), out))
+            return -XEN_EFAULT;
+    }
+    g->now = now_ns();
+    return 0;
+}
+
 /* --- Dispatch --------------------------------------------------------------------------------- */
 
 static long platform_op(struct xen_platform_op *op, bool *out)
@@ -137,6 +166,9 @@ static long platform_op(struct xen_platform_op *op, bool *out)
     case XENPF_get_cpu_version:
         *out = true;
         return op_get_cpu_version(&op->u.pcpu_version);
+    case XENPF_getidletime:
+        *out = true;
+        return op_getidletime(&op->u.getidletime);
     case XENPF_firmware_info:
         *out = true;
         return op_firmware_info(&op->u.firmware_info);

@@ -6,8 +6,17 @@ GUEST_SRC := $(wildcard scripts/guest/* scripts/guest/roles/*) scripts/guest-ima
 $(B)/kernel/%/version: | scripts/fetch-kernel.sh
 	scripts/fetch-kernel.sh $*
 
-$(B)/dom0-%.gz: $(B)/kernel/%/version $(DOM0_SRC)
-	scripts/dom0-image.sh $(B)/kernel/$* $@
+# What our toolstack adds to the image; Debian's clients of the store come along (xenstore-ls and the like).
+$(B)/store-tools/version: scripts/fetch-programs.sh
+	rm -rf $(B)/store-tools
+	scripts/fetch-programs.sh $(B)/store-tools xenstore-utils -- usr/bin/xenstore usr/bin/xenstore-ls usr/bin/xenstore-read \
+	  usr/bin/xenstore-write usr/bin/xenstore-list usr/bin/xenstore-rm usr/bin/xenstore-exists usr/bin/xenstore-chmod usr/bin/xenstore-watch
+$(B)/toolstack.made: $(TS_PROGRAMS:%=$(B)/bin/%) $(B)/store-tools/version $(wildcard scripts/toolstack/*) scripts/toolstack-image.sh
+	scripts/toolstack-image.sh $(B)/toolstack-root
+	@touch $@
+
+$(B)/dom0-%.gz: $(B)/kernel/%/version $(B)/toolstack.made $(DOM0_SRC)
+	EXTRA=$(B)/toolstack-root scripts/dom0-image.sh $(B)/kernel/$* $@
 
 # The same with Debian's stress-ng, for the soak tests.
 $(B)/stress/version: scripts/fetch-stress.sh

@@ -124,6 +124,9 @@ TABLE = [
     # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
     Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
+    # What Debian's tools say about the machine.
+    Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
+
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
     # Machines of all sizes and kinds: the same devices with the same drivers as on the bare machine.
     Config("same-1-512m", how="devices", script="devices.sh", memory=512, dom0_mem="300M", cpu="qemu64", qemu=DEVICES),

@@ -207,6 +207,30 @@ static void test_singleshot(void **state)
     assert_false(timer_is_set(&v0->singleshot));
 }
 
+/* Ticks stay on their grid; those that were missed are one. */
+static void test_periodic(void **state)
+{
+    struct vcpu_set_periodic_timer p = {10000000};
+    uint64_t start = host_now;
+
+    assert_int_equal(do_vcpu_op(v0, VCPUOP_set_periodic_timer, 0, (uintptr_t)&p, 0, 0), 0);
+    assert_int_equal(v0->periodic.deadline, start + 10000000);
+    host_now = start + 10000700;
+    softirq_raise(0, SOFTIRQ_TIMER);
+    run();
+    assert_int_equal(timer_virqs, 1);
+    assert_int_equal(v0->periodic.deadline, start + 20000000);
+    host_now = start + 55000000;
+    softirq_raise(0, SOFTIRQ_TIMER);
+    run();
+    assert_int_equal(timer_virqs, 2);
+    assert_int_equal(v0->periodic.deadline, start + 60000000);
+    assert_int_equal(do_vcpu_op(v0, VCPUOP_stop_periodic_timer, 0, 0, 0, 0), 0);
+    assert_false(timer_is_set(&v0->periodic));
+    p.period_ns = 999;
+    assert_int_equal(do_vcpu_op(v0, VCPUOP_set_periodic_timer, 0, (uintptr_t)&p, 0, 0), -XEN_EINVAL);
+}
+
 static void test_vcpu_info(void **state)
 {
     struct vcpu_register_vcpu_info r = {.mfn = 40, .offset = 0xfc8};
@@ -348,7 +372,7 @@ static void test_dom0_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_lookup),   T(test_up_down),       T(test_singleshot),
+        T(test_lookup),   T(test_up_down),       T(test_singleshot), T(test_periodic),
         T(test_vcpu_info), T(test_runstate_area), T(test_poll_and_block),
         T(test_watchdog), T(test_shutdown),      T(test_wallclock),
         T(test_dom0_off),

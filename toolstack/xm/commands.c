@@ -5,6 +5,7 @@
 #define LIFE "Guests"
 #define LOOK "Looking"
 #define CPU "CPUs and memory"
+#define DEVICES "Disks and networks"
 #define HOST "Host"
 #define LATER "Not there yet"
 
@@ -81,6 +82,22 @@ const struct command commands[] = {
       cmd_sched },
     { "claims", NULL, CPU, "", 0, 0, "lists memory that is claimed and not yet given", NULL, NULL, cmd_claims },
     { "cpupool-list", NULL, CPU, "[POOL]", 0, 1, "lists pools of CPUs", NULL, OPTIONS(FLAG('c', "cpus", "their CPUs")), cmd_cpupool_list },
+
+    { "block-attach", "vbd-create", DEVICES, "DOMAIN DISK...", 2, 8, "gives a running guest a disk",
+      "DISK as in the configuration: file:/data/x.img,xvdb,w or apart: file:/data/x.img xvdb w",
+      OPTIONS(FLAG('n', "dryrun", "only check it")), cmd_block_attach },
+    { "block-detach", "vbd-destroy", DEVICES, "DOMAIN VDEV", 2, 2, "takes a disk away",
+      "The guest is asked to let go; one that has the disk mounted does not.",
+      OPTIONS(FLAG('f', "force", "without asking it")), cmd_block_detach },
+    { "block-list", "vbd-list", DEVICES, "DOMAIN...", 1, 1000, "lists guests' disks", NULL, OPTIONS(JSON), cmd_block_list },
+    { "network-attach", "vif-create", DEVICES, "DOMAIN [KEY=VALUE...]", 1, 32, "gives a running guest a network device",
+      "KEY=VALUE as in the configuration's vif: bridge=, mac=, ip=, vifname=, rate=, script=", OPTIONS(FLAG('n', "dryrun", "only check it")),
+      cmd_network_attach },
+    { "network-detach", "vif-destroy", DEVICES, "DOMAIN DEVID|MAC", 2, 2, "takes a network device away", NULL,
+      OPTIONS(FLAG('f', "force", "without asking the guest")), cmd_network_detach },
+    { "network-list", "vif-list", DEVICES, "DOMAIN...", 1, 1000, "lists guests' network devices", NULL, OPTIONS(JSON), cmd_network_list },
+    { "network", NULL, DEVICES, "[up]", 0, 1, "shows the host's networks and who is on them",
+      "What is in /etc/zendo/network.conf and other bridges; 'up' makes what is missing.", OPTIONS(JSON), cmd_network },
 
     { "info", NULL, HOST, "", 0, 0, "tells about the host", NULL, OPTIONS(FLAG('n', "numa", "with CPUs and memory nodes"), JSON), cmd_info },
     { "dmesg", NULL, HOST, "", 0, 0, "prints the hypervisor's log", NULL, OPTIONS(FLAG('c', "clear", "and clears it")), cmd_dmesg },

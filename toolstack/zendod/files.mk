@@ -1,0 +1,1 @@
+LIBS_zendod := -lnftables $(TS_LIBS)

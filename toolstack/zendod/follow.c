@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guests that have ended. Those made by xm have /zendo/domain/N in the store and a configuration kept; others (stock xl's) are
+ * left alone. Nothing is remembered between two looks but how often a guest was restarted: what is done for good is written
+ * to the store, so that the daemon may be restarted at any time.
+ *
+ *   shut down, reason known -> on_poweroff, on_reboot, ...: destroy, restart, rename-restart, preserve
+ *   dying                   -> its devices are taken away, which lets the hypervisor give its memory back
+ *   gone                    -> what is left of it in the store and behind its devices goes too
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "domains.h"
+#include "fault.h"
+#include "restarts.h"
+#include "store.h"
+#include "zendod.h"
+
+#include <xen/sched.h>
+
+struct ended {
+    struct ctl *ctl;
+    uint32_t domid;
+    unsigned reason;
+    char name[128];
+};
+
+static const char *const action_names[] = { [ACTION_DESTROY] = "destroy", [ACTION_RESTART] = "restart",
+    [ACTION_RENAME_RESTART] = "rename-restart", [ACTION_PRESERVE] = "preserve", [ACTION_COREDUMP_DESTROY] = "coredump-destroy",
+    [ACTION_COREDUMP_RESTART] = "coredump-restart", [ACTION_SOFT_RESET] = "soft-reset" };
+
+static enum guest_action ended_action(const struct guest_config *c, unsigned reason)
+{
+    switch (reason) {
+    case SHUTDOWN_poweroff: return c->on_poweroff;
+    case SHUTDOWN_reboot: return c->on_reboot;
+    case SHUTDOWN_watchdog: return c->on_watchdog;
+    case SHUTDOWN_soft_reset: return c->on_soft_reset;
+    default: return c->on_crash;
+    }
+}
+
+static void ended_destroy(const struct ended *e)
+{
+    if (domain_destroy(e->ctl, e->domid))
+        log_fault("guest %s (domain %u): not all of it could be removed", e->name, e->domid);
+}
+
+/* No memory dump is written yet: said once in the log, then the rest of the action holds. */
+static enum guest_action ended_reduce(const struct ended *e, enum guest_action action)
+{
+    if (action == ACTION_COREDUMP_DESTROY || action == ACTION_COREDUMP_RESTART)
+        log_line("guest %s: a memory dump is asked for, which is not there yet; going on without", e->name);
+    if (action == ACTION_SOFT_RESET)
+        log_line("guest %s: soft reset is not there yet; it is destroyed", e->name);
+    return action == ACTION_COREDUMP_RESTART ? ACTION_RESTART
+           : action == ACTION_COREDUMP_DESTROY || action == ACTION_SOFT_RESET ? ACTION_DESTROY : action;
+}
+
+/* The old one stays under another name; its devices go, the new one needs them. */
+static int ended_put_aside(const struct ended *e)
+{
+    char other[160];
+    int rc = -EEXIST;
+
+    for (unsigned i = 1; i < 100 && rc; i++) {
+        snprintf(other, sizeof(other), "%.100s-%u", e->name, i);
+        fault_clear();
+        rc = domain_rename(e->ctl, e->domid, other);
+    }
+    if (!rc)
+        log_line("guest %s (domain %u): kept as %s", e->name, e->domid, other);
+    return rc ? rc : devices_detach_all(e->domid, true);
+}
+
+/* Its name stays listed between the two: whoever looks for it finds the node below. */
+static void ended_restart(const struct ended *e, struct guest_config *cfg, bool keep)
+{
+    struct domain_options options = { .paused = false };
+    uint64_t start = store_clock_ms();
+    uint32_t domid;
+    char node[192];
+    int rc = 0;
+
+    if (!restarts_allow(e->name, start)) {
+        fault(-EAGAIN, "ended %u times within %u s (the last time by %s) and is not restarted any more; see xm console --last %s, then xm "
+              "create it again", RESTARTS_MAX, RESTARTS_MS / 1000, domain_reason(e->reason), e->name);
+        domain_why_add(e->name, fault_text());
+        log_fault("guest %s", e->name);
+        ended_destroy(e);
+        return;
+    }
+    snprintf(node, sizeof(node), "/zendo/restarting/%s", e->name);
+    store_write(node, "%u", e->domid);
+    if (keep)
+        rc = ended_put_aside(e);
+    else
+        ended_destroy(e);
+    if (keep) {
+        free(cfg->uuid);
+        cfg->uuid = NULL;
+    }
+    rc = rc ? rc : domain_create(e->ctl, cfg, &options, &domid);
+    if (rc) {
+        domain_why_add(e->name, fault_text());
+        log_fault("guest %s: cannot be restarted", e->name);
+    } else {
+        log_line("guest %s: runs again as domain %u, after %llu ms", e->name, domid, (unsigned long long)(store_clock_ms() - start));
+    }
+    store_remove("%s", node);
+}
+
+static void ended_act(const struct ended *e, struct guest_config *cfg)
+{
+    enum guest_action action = ended_reduce(e, ended_action(cfg, e->reason));
+
+    log_line("guest %s (domain %u) has ended: %s; %s", e->name, e->domid, domain_reason(e->reason), action_names[action]);
+    switch (action) {
+    case ACTION_PRESERVE:
+        break;
+    case ACTION_RESTART:
+    case ACTION_RENAME_RESTART:
+        ended_restart(e, cfg, action == ACTION_RENAME_RESTART);
+        break;
+    default:
+        ended_destroy(e);
+        break;
+    }
+}
+
+/* true: something was done. A domain is acted upon once, also when it is preserved. */
+static bool follow_ended(struct ctl *c, const struct xen_domctl_getdomaininfo *info)
+{
+    struct ended e = { .ctl = c, .domid = info->domain, .reason = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask };
+    struct guest_config cfg = { .file = NULL };
+    char path[256], *name;
+
+    if (e.reason == SHUTDOWN_suspend || store_exists("/zendo/domain/%u/ended", e.domid))
+        return false;
+    snprintf(path, sizeof(path), "/zendo/domain/%u/ended", e.domid);
+    if (store_write(path, "%s", domain_reason(e.reason)))
+        log_fault("domain %u", e.domid);
+    name = domain_name(e.domid);
+    snprintf(e.name, sizeof(e.name), "%s", name ? name : "(without a name)");
+    free(name);
+    domain_config_path(info->handle, path, sizeof(path));
+    if (config_load(&cfg, path, NULL, 0)) {
+        log_fault("guest %s (domain %u) has ended: %s; its configuration is lost, it is destroyed", e.name, e.domid, domain_reason(e.reason));
+        ended_destroy(&e);
+    } else {
+        if (cfg.name && strcmp(cfg.name, e.name) && name) {     /* renamed meanwhile */
+            free(cfg.name);
+            cfg.name = strdup(e.name);
+        }
+        ended_act(&e, &cfg);
+    }
+    config_dispose(&cfg);
+    return true;
+}
+
+static void follow_gone(uint32_t domid)
+{
+    log_line("domain %u is gone; what is left of it is removed", domid);
+    if (devices_detach_all(domid, true) | domain_remove_nodes(domid))
+        log_fault("domain %u", domid);
+}
+
+static const struct xen_domctl_getdomaininfo *follow_find(const struct xen_domctl_getdomaininfo *list, int n, uint32_t domid)
+{
+    for (int i = 0; i < n; i++) {
+        if (list[i].domain == domid)
+            return &list[i];
+    }
+    return NULL;
+}
+
+bool follow_domains(struct ctl *c)
+{
+    struct xen_domctl_getdomaininfo *list;
+    unsigned count;
+    bool acted = false;
+    /* The store first: a domain that is made between the two looks is then in the list, not missing. */
+    char **names = store_list(&count, "/zendo/domain");
+    int n = ctl_domain_list(c, &list);
+
+    if (n < 0) {
+        log_fault("the list of domains");
+        free(names);
+        return false;
+    }
+    for (unsigned i = 0; names && i < count; i++) {
+        uint32_t domid = (uint32_t)strtoul(names[i], NULL, 10);
+        const struct xen_domctl_getdomaininfo *info = follow_find(list, n, domid);
+        fault_clear();
+        if (!info) {
+            follow_gone(domid);
+            acted = true;
+        } else if (info->flags & XEN_DOMINF_dying) {
+            devices_detach_all(domid, true);
+        } else if (info->flags & XEN_DOMINF_shutdown) {
+            acted |= follow_ended(c, info);
+        }
+    }
+    free(names);
+    free(list);
+    return acted;
+}
