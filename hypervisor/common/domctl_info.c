@@ -48,12 +48,33 @@ void domain_info_fill(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
     if (READ_ONCE(d->control_pauses))
         info->flags |= XEN_DOMINF_paused;
+    if (d->xs_domain)
+        info->flags |= XEN_DOMINF_xs_domain;
     info->tot_pages = READ_ONCE(d->tot_pages);
     info->max_pages = READ_ONCE(d->max_pages);
     info->shared_info_frame = d->shared_mfn.n;
     info->gpaddr_bits = 0;
     memcpy(info->handle, d->handle, sizeof(info->handle));
     arch_domain_info(d, info);
+}
+
+long domctl_getvcpuinfo(struct vcpu *v, struct domain *d, struct xen_domctl *op)
+{
+    struct xen_domctl_getvcpuinfo *info = &op->u.getvcpuinfo;
+    struct vcpu *t = domain_vcpu(d, info->vcpu);
+    struct vcpu_runstate_info r;
+    uint32_t flags;
+
+    if (!t)
+        return -XEN_ESRCH;
+    vcpu_runstate_get(t, &r);
+    flags = READ_ONCE(t->pause_flags);
+    info->online = !(flags & VPF_DOWN);
+    info->blocked = !!(flags & (VPF_BLOCKED | VPF_POLL));
+    info->running = READ_ONCE(t->sched.running);
+    info->cpu_time = r.time[RUNSTATE_running];
+    info->cpu = READ_ONCE(t->cpu);
+    return 0;
 }
 
 /* The domain op->domain names, or the next one above. */

@@ -79,12 +79,31 @@ void virq_raise_domain(struct domain *d, unsigned virq)
     evtchn_raise(d, READ_ONCE(d->evtchn->virq_port[virq]), ECS_VIRQ, virq);
 }
 
+/* Numbers of domains; 0: domain 0. A handler that has gone is forgotten when the VIRQ comes next. */
+static uint16_t virq_handler[NR_VIRQS];
+
+int virq_set_handler(unsigned virq, struct domain *d)
+{
+    if (virq >= NR_VIRQS || !virq_is_global(virq))
+        return -XEN_EINVAL;
+    WRITE_ONCE(virq_handler[index_nospec(virq, NR_VIRQS)], d->id);
+    return 0;
+}
+
 void virq_raise_global(unsigned virq)
 {
-    struct domain *d = READ_ONCE(dom_hw);
+    uint16_t id = READ_ONCE(virq_handler[virq]);
+    struct domain *d = id ? domain_get(id) : NULL, *hw = READ_ONCE(dom_hw);
 
-    if (d && d->evtchn)
+    if (d && !READ_ONCE(d->dying)) {
         virq_raise_domain(d, virq);
+    } else {
+        WRITE_ONCE(virq_handler[virq], 0);
+        if (hw && hw->evtchn)
+            virq_raise_domain(hw, virq);
+    }
+    if (d)
+        domain_put(d);
 }
 
 bool evtchn_pirq_raise(struct domain *d, unsigned pirq)

@@ -138,6 +138,13 @@ int grant_frame_get(struct domain *d, unsigned idx, bool status, mfn_t *out)
     return rc;
 }
 
+unsigned grant_frames_limit(const struct domain *d, bool status)
+{
+    unsigned n = d->grants ? d->grants->max_frames : 0;
+
+    return status ? (unsigned)DIV_UP(n * V2_PER_FRAME, STATUS_PER_FRAME) : n;
+}
+
 static bool grant_any_held(const struct grant_table *gt)
 {
     for (uint32_t ref = 0; ref < grant_entries(gt); ref++)

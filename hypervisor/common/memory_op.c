@@ -19,8 +19,7 @@
 #define CMD_BITS 6
 #define CMD_MASK ((1U << CMD_BITS) - 1)
 
-/* Whom a reservation is for, with a reference: the caller or, for a privileged one, anybody. */
-static struct domain *subject(struct vcpu *v, uint16_t id, int *rc)
+struct domain *memory_subject(struct vcpu *v, uint16_t id, int *rc)
 {
     struct domain *d = domain_get_self(v, id);
 
@@ -128,7 +127,7 @@ static long reservation_op(struct vcpu *v, unsigned op, uint64_t cmd, uint64_t a
         return (long)start;
     if (r.extent_order > (v->domain->hardware ? MAX_ORDER : 9))
         return (long)start;
-    d = subject(v, r.domid, &rc);
+    d = memory_subject(v, r.domid, &rc);
     if (!d)
         return start ? (long)start : rc;
     if (op == XENMEM_decrease_reservation)
@@ -152,7 +151,7 @@ static long pages_of(struct vcpu *v, unsigned op, uint64_t arg)
 
     if (get_guest(id, guest_ptr(arg)))
         return -XEN_EFAULT;
-    d = subject(v, id, &rc);
+    d = memory_subject(v, id, &rc);
     if (!d)
         return rc;
     if (op == XENMEM_current_reservation)
@@ -191,6 +190,10 @@ static long dispatch(struct vcpu *v, unsigned op, uint64_t cmd, uint64_t arg)
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
         return pages_of(v, op, arg);
+    case XENMEM_acquire_resource:
+        return memory_acquire_resource(v, cmd, arg);
+    case XENMEM_get_vnumainfo:
+        return -XEN_EOPNOTSUPP;
     case XENMEM_machphys_mapping:
         return machphys_mapping(arg);
     default:

@@ -62,6 +62,7 @@ struct domain {
     uint16_t id;            /* [I] */
     bool privileged;        /* [I] may control other domains */
     bool hardware;          /* [I] domain 0: owns the machine's devices */
+    bool xs_domain;         /* [I] serves the store, as its creator said */
     bool dying;             /* [D] being destroyed: no new references to anything of it */
     bool shutting_down;     /* [D] a shutdown code was given; vCPUs are being stopped */
     bool shut_down;         /* [D] all of them have stopped */

@@ -35,6 +35,8 @@ int evtchn_send(struct domain *d, uint32_t port);
 void virq_raise_vcpu(struct vcpu *v, unsigned virq);
 /* Per-domain interrupt of d (VIRQ_DOM_EXC, VIRQ_CONSOLE, ...). */
 void virq_raise_domain(struct domain *d, unsigned virq);
+/* Who gets that global VIRQ instead of domain 0 from now on; as long as it lives. -XEN_EINVAL: not a global one. */
+int virq_set_handler(unsigned virq, struct domain *d) __must_check;
 /* The same for domain 0 (or whoever holds that VIRQ). */
 void virq_raise_global(unsigned virq);
 /* A physical interrupt for d: mark its port pending. true if that port is bound (a later EOI by the

@@ -24,6 +24,9 @@ long do_grant_table_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t coun
  * a guest (memory_op acquire_resource, add_to_physmap). -XEN_EINVAL: above the limit; -XEN_ENOMEM. */
 int grant_frame_get(struct domain *d, unsigned idx, bool status, mfn_t *out) __must_check;
 
+/* How many frames d's table (or its status frames) can have. */
+unsigned grant_frames_limit(const struct domain *d, bool status);
+
 void grant_dump(struct domain *d);
 unsigned grant_check(struct domain *d);
 

@@ -16,7 +16,7 @@
 #include <xen/callback.h>
 #include <xen/nmi.h>
 
-static bool kernel_address(uint64_t va)
+bool pv_kernel_address(uint64_t va)
 {
     return (int64_t)va >> 47 == 0 || (int64_t)va >> 47 == -1;
 }
@@ -38,7 +38,7 @@ long do_set_trap_table(struct vcpu *v, uint64_t traps, uint64_t a2, uint64_t a3,
             return -XEN_EFAULT;
         if (!t.address)
             return 0;
-        if (!kernel_address(t.address))
+        if (!pv_kernel_address(t.address))
             return -XEN_EINVAL;
         if (i == 256)
             break;
@@ -71,7 +71,7 @@ static long callback_register(struct x86_vcpu *xv, const struct callback_registe
     bool mask = r->flags & CALLBACKF_mask_events;
     struct pv_callback *cb;
 
-    if (!kernel_address(r->address))
+    if (!pv_kernel_address(r->address))
         return -XEN_EINVAL;
     if (r->type == CALLBACKTYPE_syscall) {
         xv->syscall_rip = r->address;
@@ -114,7 +114,7 @@ long do_set_callbacks(struct vcpu *v, uint64_t event, uint64_t failsafe, uint64_
 {
     struct x86_vcpu *xv = to_x86(v);
 
-    if (!kernel_address(event) || !kernel_address(failsafe) || !kernel_address(syscall))
+    if (!pv_kernel_address(event) || !pv_kernel_address(failsafe) || !pv_kernel_address(syscall))
         return -XEN_EINVAL;
     xv->event.rip = event;
     xv->failsafe.rip = failsafe;
@@ -131,7 +131,7 @@ long do_nmi_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t a3, uint64_t
     case XENNMI_register_callback:
         if (get_guest(cb, guest_ptr(arg)))
             return -XEN_EFAULT;
-        if (v->id || !kernel_address(cb.handler_address))
+        if (v->id || !pv_kernel_address(cb.handler_address))
             return -XEN_EINVAL;
         xv->nmi.rip = cb.handler_address;
         return 0;
@@ -188,7 +188,7 @@ long do_set_segment_base(struct vcpu *v, uint64_t which, uint64_t base, uint64_t
 {
     struct x86_vcpu *xv = to_x86(v);
 
-    if (which != SEGBASE_GS_USER_SEL && !kernel_address(base))
+    if (which != SEGBASE_GS_USER_SEL && !pv_kernel_address(base))
         return -XEN_EINVAL;
     switch (which) {
     case SEGBASE_FS:
@@ -209,15 +209,11 @@ long do_set_segment_base(struct vcpu *v, uint64_t which, uint64_t base, uint64_t
     }
 }
 
+const uint64_t pv_vm_assist_known = BIT(VMASST_TYPE_4gb_segments) | BIT(VMASST_TYPE_4gb_segments_notify) | BIT(VMASST_TYPE_writable_pagetables) | BIT(VMASST_TYPE_pae_extended_cr3) | BIT(VMASST_TYPE_architectural_iopl) | BIT(VMASST_TYPE_runstate_update_flag) | BIT(VMASST_TYPE_m2p_strict);
+
 long do_vm_assist(struct vcpu *v, uint64_t cmd, uint64_t type, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-    static const uint64_t known = BIT(VMASST_TYPE_4gb_segments) | BIT(VMASST_TYPE_4gb_segments_notify) |
-                                  BIT(VMASST_TYPE_writable_pagetables) |
-                                  BIT(VMASST_TYPE_pae_extended_cr3) |
-                                  BIT(VMASST_TYPE_architectural_iopl) |
-                                  BIT(VMASST_TYPE_runstate_update_flag) | BIT(VMASST_TYPE_m2p_strict);
-
-    if (type >= 64 || !(known & BIT(type)))
+    if (type >= 64 || !(pv_vm_assist_known & BIT(type)))
         return -XEN_EINVAL;
     switch (cmd) {
     case VMASST_CMD_enable:

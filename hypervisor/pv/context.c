@@ -14,10 +14,9 @@
 #include "x86/pv.h"
 #include "x86/pv_emul.h"
 
-static bool canonical(uint64_t va)
-{
-    return (int64_t)va >> 47 == 0 || (int64_t)va >> 47 == -1;
-}
+/* What a guest may have in its flags register: arithmetic, TF, DF, RF, AC, ID. */
+#define FLAGS_OF_GUEST 0x250dd5ULL
+#define LDT_PAGES 16
 
 static bool context_sane(const struct vcpu_guest_context *c)
 {
@@ -26,12 +25,13 @@ static bool context_sane(const struct vcpu_guest_context *c)
                               c->gs_base_kernel, c->gs_base_user};
 
     for (unsigned i = 0; i < ARRAY_SIZE(addrs); i++)
-        if (!canonical(addrs[i]))
+        if (!pv_kernel_address(addrs[i]))
             return false;
     for (unsigned i = 0; i < 256; i++)
-        if (!canonical(c->trap_ctxt[i].address))
+        if (!pv_kernel_address(c->trap_ctxt[i].address))
             return false;
-    return c->gdt_ents <= FIRST_RESERVED_GDT_ENTRY && c->ldt_ents <= 8192;
+    return c->gdt_ents <= FIRST_RESERVED_GDT_ENTRY && c->ldt_ents <= 8192 &&
+           !(c->ldt_ents && (c->ldt_base & (FRAME_SIZE - 1)));
 }
 
 static void copy_registers(struct x86_vcpu *xv, const struct vcpu_guest_context *c)
@@ -41,7 +41,7 @@ static void copy_registers(struct x86_vcpu *xv, const struct vcpu_guest_context 
     xv->regs.error_code = 0;
     xv->regs.cs |= 3;
     xv->regs.ss |= 3;
-    xv->regs.rflags = (xv->regs.rflags & ~(FLAG_IOPL | FLAG_VM | FLAG_NT)) | FLAG_IF | 2;
+    xv->regs.rflags = (xv->regs.rflags & FLAGS_OF_GUEST) | FLAG_IF | 2;
     xv->iopl = (c->user_regs.rflags >> 12) & 3;
     xv->iobase_kernel = xv->iopl && xv->v.domain->hardware ? TSS_IOBASE_ON : TSS_IOBASE_OFF;
     xv->kernel_ss = c->kernel_ss | 3;
@@ -55,7 +55,9 @@ static void copy_registers(struct x86_vcpu *xv, const struct vcpu_guest_context 
     xv->fs_base = c->fs_base;
     xv->gs_base_kernel = c->gs_base_kernel;
     xv->gs_base_user = c->gs_base_user;
-    xv->cr0 |= c->ctrlreg[0] & CR0_TS;
+    xv->cr0 = (xv->cr0 & ~(uint64_t)CR0_TS) | (c->ctrlreg[0] & CR0_TS);
+    if (c->ctrlreg[4])
+        pv_context_cr4(xv, c->ctrlreg[4]);
 }
 
 static int copy_debug_registers(struct x86_vcpu *xv, const struct vcpu_guest_context *c)
@@ -102,34 +104,69 @@ static int take_root(struct x86_vcpu *xv, uint64_t cr3, mfn_t *out)
     return rc;
 }
 
-static void drop_root(mfn_t *root)
+static void drop_root(mfn_t root)
 {
-    if (mfn_eq(*root, INVALID_MFN))
-        return;
-    (void)pgt_put_page(page_of(*root), true); /* a leftover needs no owner: pgt.c */
-    *root = INVALID_MFN;
+    if (!mfn_eq(root, INVALID_MFN))
+        (void)pgt_put_page(page_of(root), true); /* a leftover needs no owner: pgt.c */
+}
+
+/* All that holds references, taken before what v has is given up. */
+struct context_refs {
+    mfn_t root, root_user;
+    mfn_t ldt[LDT_PAGES];
+    unsigned nr_ldt;
+};
+
+static void refs_drop(struct context_refs *r)
+{
+    pv_ldt_frames_drop(r->ldt, r->nr_ldt);
+    drop_root(r->root);
+    drop_root(r->root_user);
+}
+
+static int refs_take(struct x86_vcpu *xv, const struct vcpu_guest_context *c, struct context_refs *r)
+{
+    unsigned pages = (unsigned)DIV_UP(c->ldt_ents, 512);
+    int rc;
+
+    *r = (struct context_refs){.root = INVALID_MFN, .root_user = INVALID_MFN};
+    rc = take_root(xv, c->ctrlreg[3], &r->root);
+    if (!rc && c->ctrlreg[1])
+        rc = take_root(xv, c->ctrlreg[1], &r->root_user);
+    if (!rc && pages) {
+        rc = pv_ldt_frames_get(&xv->v, r->root, c->ldt_base, pages, r->ldt);
+        if (!rc)
+            r->nr_ldt = pages;
+    }
+    if (!rc)
+        rc = pv_gdt_set(xv, (const uint64_t *)c->gdt_frames, (unsigned)c->gdt_ents);
+    if (rc)
+        refs_drop(r);
+    return rc;
 }
 
 int pv_context_set(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     struct x86_vcpu *xv = to_x86(v);
+    mfn_t old_root = xv->root, old_user = xv->root_user;
+    struct context_refs r;
     int rc;
 
     if (!context_sane(c))
         return -XEN_EINVAL;
-    rc = pv_gdt_set(xv, (const uint64_t *)c->gdt_frames, (unsigned)c->gdt_ents);
+    rc = copy_debug_registers(xv, c);
     if (!rc)
-        rc = take_root(xv, c->ctrlreg[3], &xv->root);
-    if (!rc && c->ctrlreg[1])
-        rc = take_root(xv, c->ctrlreg[1], &xv->root_user);
-    if (!rc)
-        rc = copy_debug_registers(xv, c);
-    if (rc) {
-        drop_root(&xv->root);
-        drop_root(&xv->root_user);
-        pv_gdt_drop(xv);
+        rc = refs_take(xv, c, &r);
+    if (rc)
         return rc;
-    }
+    xv->root = r.root;
+    xv->root_user = r.root_user;
+    drop_root(old_root);
+    drop_root(old_user);
+    pv_ldt_drop(xv);
+    memcpy(xv->ldt_frames, r.ldt, sizeof(r.ldt));
+    xv->ldt_base = c->ldt_base;
+    xv->ldt_entries = (uint32_t)c->ldt_ents;
     copy_registers(xv, c);
     copy_callbacks(xv, c);
     copy_fpu(xv, c);

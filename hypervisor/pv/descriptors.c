@@ -132,32 +132,40 @@ static void ldt_drop(struct x86_vcpu *xv)
     xv->ldt_entries = 0;
 }
 
+int pv_ldt_frames_get(struct vcpu *v, mfn_t root, uint64_t base, unsigned pages, mfn_t *frames)
+{
+    for (unsigned i = 0; i < pages; i++) {
+        uint64_t pte;
+        struct page *pg = pv_lookup_va_in(v, root, base + i * FRAME_SIZE, &pte);
+
+        if (!pg || pgt_get(pg, PGT_SEG, false)) {
+            if (pg)
+                put_page(pg);
+            pv_ldt_frames_drop(frames, i);
+            return -XEN_EINVAL;
+        }
+        frames[i] = mfn_of(pg);
+    }
+    return 0;
+}
+
+void pv_ldt_frames_drop(const mfn_t *frames, unsigned pages)
+{
+    while (pages--)
+        pgt_put_page(page_of(frames[pages]), false);
+}
+
 int pv_ldt_set(struct x86_vcpu *xv, uint64_t base, unsigned entries)
 {
     mfn_t frames[16];
-    unsigned pages = DIV_UP(entries, 512), i;
+    unsigned pages = DIV_UP(entries, 512);
 
     if (entries > 8192 || (entries && (base & (FRAME_SIZE - 1))))
         return -XEN_EINVAL;
     if (!entries && !xv->ldt_entries)
         return 0;
-    for (i = 0; i < pages; i++) {
-        uint64_t pte;
-        struct page *pg = pv_lookup_va(&xv->v, base + i * FRAME_SIZE, &pte);
-
-        if (!pg)
-            break;
-        if (pgt_get(pg, PGT_SEG, false)) {
-            put_page(pg);
-            break;
-        }
-        frames[i] = mfn_of(pg);
-    }
-    if (i < pages) {
-        while (i--)
-            pgt_put_page(page_of(frames[i]), false);
+    if (pv_ldt_frames_get(&xv->v, xv->root, base, pages, frames))
         return -XEN_EINVAL;
-    }
     /* the processor lets go of the old one first */
     cpu_ldt_set(frames, entries);
     ldt_drop(xv);

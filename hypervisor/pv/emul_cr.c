@@ -62,7 +62,7 @@ void pv_control_load(const struct x86_vcpu *xv)
     control_set_real_ts(xv->cr0 & CR0_TS);
 }
 
-static void cr4_write(struct x86_vcpu *xv, uint64_t val)
+void pv_context_cr4(struct x86_vcpu *xv, uint64_t val)
 {
     uint64_t may = CR4_TSD | CR4_DE;
 
@@ -71,6 +71,11 @@ static void cr4_write(struct x86_vcpu *xv, uint64_t val)
     if (cpu_features.xsave)
         may |= CR4_OSXSAVE;
     xv->cr4 = CR4_FIXED | (val & may);
+}
+
+static void cr4_write(struct x86_vcpu *xv, uint64_t val)
+{
+    pv_context_cr4(xv, val);
     pv_control_load(xv);
 }
 
@@ -163,13 +168,16 @@ static bool xcr0_valid(uint64_t val, uint64_t may)
     return !part || part == XCR0_AMX;
 }
 
+bool pv_xcr0_valid(const struct domain *d, uint64_t val)
+{
+    return cpu_features.xsave && xcr0_valid(val, cpu_features.xcr0 & policy_xcr0(policy_of(d)));
+}
+
 /* Context switches save and load all components whatever the guest's XCR0, so enabling one shows the vCPU's own
  * registers, never another's. */
 int pv_set_xcr0(struct vcpu *v, uint64_t val)
 {
-    uint64_t may = cpu_features.xcr0 & policy_xcr0(policy_of(v->domain));
-
-    if (!cpu_features.xsave || !xcr0_valid(val, may))
+    if (!pv_xcr0_valid(v->domain, val))
         return -XEN_EINVAL;
     to_x86(v)->xcr0 = val;
     __asm__ volatile("xsetbv" ::"a"((uint32_t)val), "d"((uint32_t)(val >> 32)), "c"(0) : "memory");

@@ -34,15 +34,20 @@ static inline uint64_t next_table(uint64_t pa, unsigned i)
 }
 
 /* Physical address of the level-1 table, 0 if there is none. */
-static uint64_t l1_table(uint64_t va)
+static uint64_t l1_table_in(uint64_t root_pa, uint64_t va)
 {
-    uint64_t pa = next_table(cpu_info()->guest_cr3 & PTE_ADDR_MASK, (va >> 39) & 511);
+    uint64_t pa = next_table(root_pa, (va >> 39) & 511);
 
     if (likely(pa))
         pa = next_table(pa, (va >> 30) & 511);
     if (likely(pa))
         pa = next_table(pa, (va >> 21) & 511);
     return pa;
+}
+
+static uint64_t l1_table(uint64_t va)
+{
+    return l1_table_in(cpu_info()->guest_cr3 & PTE_ADDR_MASK, va);
 }
 
 static bool guest_va(uint64_t va)
@@ -52,11 +57,16 @@ static bool guest_va(uint64_t va)
 
 struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
 {
+    return pv_lookup_va_in(v, mfn_of_paddr(cpu_info()->guest_cr3 & PTE_ADDR_MASK), va, pte);
+}
+
+struct page *pv_lookup_va_in(struct vcpu *v, mfn_t root, uint64_t va, uint64_t *pte)
+{
     uint64_t l1, e;
 
     if (!guest_va(va))
         return NULL;
-    l1 = l1_table(va);
+    l1 = l1_table_in(paddr_of_mfn(root), va);
     if (!l1)
         return NULL;
     e = entry_at(l1, L1_INDEX(va));

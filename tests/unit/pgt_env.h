@@ -109,7 +109,11 @@ void cpu_ldt_set(const mfn_t *frames, unsigned entries)
 {
 }
 static __thread uint64_t e_ldt_frame;
-struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
+long memory_acquire_resource(struct vcpu *v, uint64_t cmd, uint64_t arg)
+{
+    return -XEN_ENOSYS;
+}
+struct page *pv_lookup_va_in(struct vcpu *v, mfn_t root, uint64_t va, uint64_t *pte)
 {
     return get_page_of_mfn(mfn(e_ldt_frame + (va >> FRAME_SHIFT)), v->domain);
 }

@@ -72,6 +72,7 @@ void write_guest_cr3(uint64_t cr3);         /* load it, tick the clock, note it 
 
 /* --- Boot order --- */
 void hyp_slots_init(void);      /* after mm_init_direct, before any guest table */
+void m2p_share(void);           /* after domains_init(): its frames become DOMID_XEN's, to read */
 void mm_free_init(void);        /* give back the image's .init */
 void mm_free_boot_range(paddr_t start, paddr_t bytes); /* a module that has been used */
 void mm_init_direct(void);      /* direct map of all RAM in the memory map, frame table, M2P; gives RAM to frames */

@@ -20,9 +20,12 @@ void pv_failsafe(struct x86_vcpu *xv);
 void pv_inject_software(struct vcpu *v, unsigned vector);
 
 /* pv/callbacks.c: the current vCPU's virtual I/O privilege level; its kernel reaches ports directly from 1 on. */
+bool pv_kernel_address(uint64_t va); /* may a guest's handler or segment be there? */
+extern const uint64_t pv_vm_assist_known; /* bits of the VMASST_TYPE_* that exist */
 void pv_set_iopl(struct x86_vcpu *xv, unsigned iopl);
 
-/* pv/context.c: fill v, which does not run, from the ABI form. -XEN_EINVAL, -XEN_ERESTART (again). */
+/* pv/context.c: fill v, which does not run and whose state is in memory, from the ABI form; what it had is given up.
+ * -XEN_EINVAL, -XEN_ERESTART (again). */
 int pv_context_set(struct vcpu *v, const struct vcpu_guest_context *c) __must_check;
 
 /* Drop all that v's processor state holds; v does not run. -XEN_ERESTART: again. */
@@ -33,6 +36,9 @@ int pv_gdt_set(struct x86_vcpu *xv, const uint64_t *frames, unsigned entries) __
 void pv_gdt_drop(struct x86_vcpu *xv);
 int pv_ldt_set(struct x86_vcpu *xv, uint64_t base, unsigned entries) __must_check;
 void pv_ldt_drop(struct x86_vcpu *xv);
+/* The frames that `root` maps at base as descriptor pages, with their references; none on failure. */
+int pv_ldt_frames_get(struct vcpu *v, mfn_t root, uint64_t base, unsigned pages, mfn_t *frames) __must_check;
+void pv_ldt_frames_drop(const mfn_t *frames, unsigned pages);
 /* Load this CPU's GDT pages and LDT for xv, which is becoming current. */
 void pv_descriptors_load(struct x86_vcpu *xv);
 /* Make a descriptor harmless or refuse it: false = not allowed. Fixes DPL and the accessed bit in place. */
@@ -41,6 +47,8 @@ bool pv_descriptor_check(uint64_t *desc);
 /* pv/walk.c: the guest's own mapping of va in the tables now loaded. The page of its last-level table's
  * target, with a reference, and the entry's value; NULL: not mapped by 4 KiB entries, or not RAM of v's domain. */
 struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte);
+/* The same in tables whose root the caller holds. */
+struct page *pv_lookup_va_in(struct vcpu *v, mfn_t root, uint64_t va, uint64_t *pte);
 /* Frame m, if it is a live level-1 table of v's domain, with a reference and a typed reference; else NULL. */
 struct page *pv_hold_l1(struct vcpu *v, mfn_t m);
 /* The level-1 table that maps va (with a reference and a typed reference) and the index in it. */

@@ -48,10 +48,13 @@ void pv_set_ts(struct vcpu *v, bool on);
 /* What the guest sees in CR0 and CR4. */
 uint64_t pv_guest_cr0(const struct x86_vcpu *xv);
 uint64_t pv_guest_cr4(const struct x86_vcpu *xv);
+/* What v, which does not run, sees in CR4 from now on; bits it may not have are dropped. */
+void pv_context_cr4(struct x86_vcpu *xv, uint64_t val);
 /* Context switch, after the FPU is loaded: the bit of the real CR4 that a guest chooses (TSD), TS of CR0. */
 void pv_control_load(const struct x86_vcpu *xv);
 /* XSETBV by the current guest: check, note, load. -XEN_EINVAL: not acceptable. */
 int pv_set_xcr0(struct vcpu *v, uint64_t val) __must_check;
+bool pv_xcr0_valid(const struct domain *d, uint64_t val); /* on this machine, by d's policy */
 
 /* --- pv/debugreg.c --------------------------------------------------------------------------------- */
 

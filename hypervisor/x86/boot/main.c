@@ -152,6 +152,7 @@ void boot_main(uint32_t magic, uint32_t info)
                  sched_policy()->name);
     sched_init();
     domains_init();
+    m2p_share();
     idle_vcpu_make();
     console_init_irq();
     boot_late();
