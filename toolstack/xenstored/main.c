@@ -155,7 +155,7 @@ static void make_roots(void)
 {
     static const struct { const char *path, *value; } node[] = {
         { "/tool/xenstored", "" }, { "/local/domain/0/domid", "0" }, { "/local/domain/0/name", "Domain-0" },
-        { "/vm", "" }, { "/libxl", "" }, { "/zendo/domain", "" },
+        { "/local/pool/0/name", "Pool-0" }, { "/vm", "" }, { "/libxl", "" }, { "/zendo/domain", "" },
     };
     static const struct who zero = { .target = NO_DOMAIN, .privileged = true };
     struct node *n;

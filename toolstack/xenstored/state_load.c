@@ -75,17 +75,6 @@ static struct perms *load_perms(struct record_in *in)
     return in->bad ? NULL : perms_new(list, count, gen);
 }
 
-/* Those of the parent, to be shared? */
-static bool perms_same(const struct perms *a, const struct perms *b)
-{
-    uint32_t i;
-
-    for (i = 0; a->count == b->count && i < a->count; i++)
-        if (a->list[i].domid != b->list[i].domid || a->list[i].bits != b->list[i].bits)
-            return false;
-    return a->count == b->count && a->gen == b->gen;
-}
-
 static void load_node(struct record_in *in)
 {
     struct perms *perms = load_perms(in);

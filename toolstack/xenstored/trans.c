@@ -103,7 +103,7 @@ static bool trans_conflicts(const struct store *s, const struct trans *t)
         if (!was || !is || (e->num & TOUCH_TREE))
             return true;
         if (((e->num & TOUCH_NODE) && was->gen != is->gen) || ((e->num & TOUCH_KIDS) && was->kids_gen != is->kids_gen) ||
-            ((e->num & TOUCH_PERMS) && was->perms != is->perms))
+            ((e->num & TOUCH_PERMS) && !perms_same(was->perms, is->perms)))
             return true;
     }
     return false;

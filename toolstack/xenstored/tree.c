@@ -57,6 +57,18 @@ void perms_put(struct perms *p)
         free(p);
 }
 
+bool perms_same(const struct perms *a, const struct perms *b)
+{
+    uint32_t i;
+
+    if (a == b)
+        return true;
+    for (i = 0; a->count == b->count && i < a->count; i++)
+        if (a->list[i].domid != b->list[i].domid || a->list[i].bits != b->list[i].bits)
+            return false;
+    return a->count == b->count && a->gen == b->gen;
+}
+
 struct node *node_new(const char *name, size_t len, struct perms *perms, struct blob *value, uint64_t gen)
 {
     struct node *n = xrealloc(NULL, sizeof *n + len + 1);

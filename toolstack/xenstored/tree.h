@@ -57,6 +57,7 @@ void blob_put(struct blob *b);
 struct perms *perms_new(const struct perm *list, size_t count, uint64_t gen);
 struct perms *perms_get(struct perms *p);
 void perms_put(struct perms *p);
+bool perms_same(const struct perms *a, const struct perms *b);
 
 /* Takes over the references to perms and value. */
 struct node *node_new(const char *name, size_t len, struct perms *perms, struct blob *value, uint64_t gen);
