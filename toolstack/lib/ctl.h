@@ -83,6 +83,8 @@ int ctl_pin_l4(struct ctl *c, domid_t domid, xen_pfn_t mfn);
 
 /* Another domain's frames, readable and writable or only readable; NULL with fault(). */
 void *ctl_map(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count, bool writable);
+/* Readable, as far as it goes: errors[i] is 0 or why frame i is not there (touching it would fault). */
+void *ctl_map_some(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count, int *errors);
 void ctl_unmap(struct ctl *c, void *at, size_t count);
 /*
  * Write entries 0 (console) and 1 (store) of a new guest's grant table, so that the back ends may map these frames.

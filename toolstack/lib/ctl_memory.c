@@ -142,6 +142,15 @@ void *ctl_map(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count,
     return at;
 }
 
+void *ctl_map_some(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count, int *errors)
+{
+    void *at = memory(c) ? xenforeignmemory_map(c->memory, domid, PROT_READ, count, mfns, errors) : NULL;
+
+    if (!at && c->memory)
+        fault(-errno, "domain %u: mapping %zu of its pages: %s", domid, count, strerror(errno));
+    return at;
+}
+
 void ctl_unmap(struct ctl *c, void *at, size_t count)
 {
     if (at)

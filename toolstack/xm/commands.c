@@ -42,6 +42,10 @@ const struct command commands[] = {
       cmd_console },
     { "rename", NULL, LIFE, "DOMAIN NAME", 2, 2, "gives a guest another name", NULL, NULL, cmd_rename },
     { "sysrq", NULL, LIFE, "DOMAIN LETTER", 2, 2, "sends a magic SysRq key to a guest's kernel", NULL, NULL, cmd_sysrq },
+    { "dump-core", NULL, LIFE, "DOMAIN [FILE]", 1, 2, "writes a guest's memory and registers into a file",
+      "The file has Xen's dump-core format. Without FILE it goes to /var/lib/zendo/dump.",
+      OPTIONS(FLAG('L', "live", "the guest runs on meanwhile"), FLAG('C', "crash", "ends the guest afterwards"), FLAG('R', "reset", NULL)),
+      cmd_dump_core },
     { "trigger", NULL, LIFE, "DOMAIN nmi|reset|init|power|sleep|s3resume [VCPU]", 2, 3, "sends a guest an interrupt or a button",
       "For a paravirtual guest, power is the same as xm shutdown.", NULL, cmd_trigger },
 

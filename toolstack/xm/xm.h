@@ -57,6 +57,7 @@ int cmd_sysrq(struct args *a);
 int cmd_trigger(struct args *a);
 int cmd_debug_keys(struct args *a);
 int cmd_console(struct args *a);
+int cmd_dump_core(struct args *a);
 int cmd_domstate(struct args *a);
 int cmd_top(struct args *a);
 int cmd_cpupool_list(struct args *a);

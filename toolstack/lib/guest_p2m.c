@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of a guest's pages. See guest_p2m.h. */
+#include "guest_p2m.h"
+#include "fault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PER_FRAME 512U
+
+/* Copies `count` frame numbers out of the frames that list[] names. */
+static int read_level(struct ctl *c, domid_t domid, const xen_pfn_t *list, uint64_t count, xen_pfn_t **out)
+{
+    uint64_t frames = (count + PER_FRAME - 1) / PER_FRAME;
+    const xen_pfn_t *at = ctl_map(c, domid, list, frames, false);
+
+    *out = malloc(count * sizeof(**out));
+    if (at && *out)
+        memcpy(*out, at, count * sizeof(**out));
+    ctl_unmap(c, (void *)(uintptr_t)at, frames);
+    if (at && *out)
+        return 0;
+    free(*out);
+    *out = NULL;
+    return at ? fault(-ENOMEM, "domain %u: no memory for the list of its pages", domid) : -EFAULT;
+}
+
+/* What shared_info says of the list: read once. */
+static int read_root(struct ctl *c, domid_t domid, xen_pfn_t *root, uint64_t *pages)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc = ctl_domain_info(c, domid, &info);
+
+    if (rc)
+        return fault(rc, "domain %u: %s", domid, strerror(-rc));
+    const struct shared_info *s = ctl_map(c, domid, &(xen_pfn_t){ info.shared_info_frame }, 1, false);
+
+    if (!s)
+        return -EFAULT;
+    *pages = *(volatile const unsigned long *)&s->arch.max_pfn;
+    *root = *(volatile const xen_pfn_t *)&s->arch.pfn_to_mfn_frame_list_list;
+    ctl_unmap(c, (void *)(uintptr_t)s, 1);
+    if (!*pages || !*root || *root == ~0UL)
+        return fault(-EAGAIN, "domain %u: its kernel has not said where it keeps the list of its pages; has it started?", domid);
+    if (*pages > P2M_MAX_PAGES)
+        return fault(-E2BIG, "domain %u: it says it has %llu pages; %llu is the limit", domid, (unsigned long long)*pages, P2M_MAX_PAGES);
+    return 0;
+}
+
+int guest_p2m_read(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages)
+{
+    xen_pfn_t root, *middle = NULL, *leaves = NULL;
+    int rc = read_root(c, domid, &root, pages);
+
+    *mfns = NULL;
+    if (rc)
+        return rc;
+    uint64_t n_leaves = (*pages + PER_FRAME - 1) / PER_FRAME, n_middle = (n_leaves + PER_FRAME - 1) / PER_FRAME;
+
+    rc = n_middle > PER_FRAME ? -E2BIG : read_level(c, domid, &root, n_middle, &middle);
+    rc = rc ? rc : read_level(c, domid, middle, n_leaves, &leaves);
+    rc = rc ? rc : read_level(c, domid, leaves, *pages, mfns);
+    free(middle);
+    free(leaves);
+    return rc;
+}
