@@ -14,9 +14,11 @@
 #include <xenstore.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -51,6 +53,10 @@ static int check_kind(const struct guest_config *cfg)
         return fault(-EOPNOTSUPP, "pci '%s': passing devices through is not supported; remove 'pci ='", cfg->pci[0]);
     if (cfg->pool && strcmp(cfg->pool, "Pool-0") && strcmp(cfg->pool, "0"))
         return fault(-EINVAL, "pool '%s': there is one pool, Pool-0; remove 'pool ='", cfg->pool);
+    if (cfg->cpuid)
+        warn("cpuid: not heeded yet; the guest sees the hypervisor's default processor");
+    if (cfg->localtime || cfg->rtc_timeoffset)
+        warn("localtime, rtc_timeoffset: not heeded yet; the guest's clock is UTC");
     return 0;
 }
 
@@ -151,7 +157,6 @@ static int check(struct making *m)
     struct build_request want = { .kernel = m->cfg->kernel, .ramdisk = m->cfg->ramdisk, .cmdline = m->cfg->cmdline, .pages = m->cfg->memory / 4,
         .max_pages = m->cfg->maxmem / 4, .cache = DOMAIN_KERNEL_CACHE };
 
-    mkdir("/run/zendo", 0755);
     rc = build_prepare(&m->build, &want);
     return rc ? rc : devices_check(m->cfg);
 }
@@ -293,10 +298,26 @@ static void undo(struct making *m)
     free(text);
 }
 
+/* One creation at a time: names, disks and MACs that are free when they are checked must be so when they are taken. */
+static int lock_creation(void)
+{
+    mkdir("/run/zendo", 0755);
+    int fd = open("/run/zendo/create.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0 && !flock(fd, LOCK_EX))
+        return fd;
+    int rc = fault(-errno, "/run/zendo/create.lock: %s", strerror(errno));
+
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 int domain_create(struct ctl *c, struct guest_config *cfg, const struct domain_options *options, uint32_t *domid)
 {
     struct making m = { .c = c, .cfg = cfg };
-    int rc = check(&m);
+    int lock = lock_creation();
+    int rc = lock < 0 ? lock : check(&m);
 
     rc = rc ? rc : make_domain(&m);
     if (!rc) {
@@ -305,6 +326,8 @@ int domain_create(struct ctl *c, struct guest_config *cfg, const struct domain_o
             undo(&m);
     }
     build_dispose(m.build);
+    if (lock >= 0)
+        close(lock);
     *domid = m.domid;
     return rc;
 }
