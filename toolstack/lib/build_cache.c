@@ -20,27 +20,59 @@
 
 #define KEPT 2
 
-/* The whole file, read-only; NULL with errno. */
-static void *map_file(const char *path, size_t *bytes, struct stat *st)
+/* Opens a regular file that is not empty; -1 with errno. */
+static int open_file(const char *path, struct stat *st)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *p = MAP_FAILED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), e = 0;
 
     if (fd < 0)
-        return NULL;
-    if (!fstat(fd, st)) {
-        *bytes = (size_t)st->st_size;
-        if (!S_ISREG(st->st_mode))
-            errno = S_ISDIR(st->st_mode) ? EISDIR : EINVAL;
-        else if (!st->st_size)
-            errno = ENODATA;
-        else
-            p = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    }
-    int saved = errno;
-
+        return -1;
+    if (fstat(fd, st))
+        e = errno;
+    else if (!S_ISREG(st->st_mode))
+        e = S_ISDIR(st->st_mode) ? EISDIR : EINVAL;
+    else if (!st->st_size)
+        e = ENODATA;
+    else if ((uint64_t)st->st_size > IMAGE_MAX_BYTES)
+        e = EFBIG;
+    if (!e)
+        return fd;
     close(fd);
-    errno = saved;
+    errno = e;
+    return -1;
+}
+
+/* An image of the cache, mapped: nobody cuts these short. NULL if there is none. */
+static void *map_cached(const char *path, size_t *bytes)
+{
+    struct stat st;
+    int fd = open_file(path, &st);
+    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+    if (fd >= 0)
+        close(fd);
+    *bytes = p == MAP_FAILED ? 0 : (size_t)st.st_size;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* A copy of a file that others may change meanwhile; NULL with errno. */
+static void *read_file(int fd, size_t bytes)
+{
+    uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t done = 0;
+
+    while (p != MAP_FAILED && done < bytes) {
+        ssize_t n = read(fd, p + done, bytes - done);
+
+        if (n <= 0) {
+            int e = n ? errno : ESTALE;
+
+            munmap(p, bytes);
+            errno = e;
+            return NULL;
+        }
+        done += (size_t)n;
+    }
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -114,43 +146,53 @@ static int open_failed(const char *path)
 {
     int e = errno;
 
-    return fault(-e, "kernel %s: cannot be read: %s; mend 'kernel ='", path, e == ENODATA ? "the file is empty" : strerror(e));
+    return fault(-e, "kernel %s: cannot be read: %s; mend 'kernel ='", path,
+                 e == ENODATA ? "the file is empty" : e == ESTALE ? "it became shorter meanwhile" : strerror(e));
 }
 
-/* From the file, or what was unpacked of it before. */
-static int load_file(struct image *im, const char *path, const char *folder)
+/* Unpacks and parses what is in im->mapped; keeps what was unpacked. */
+static int unpack_file(struct image *im, const char *path, void *file, size_t bytes, const char *folder, const char *cached)
 {
-    char cached[4096];
-    struct stat st, cached_st;
-    size_t bytes, cached_bytes;
     const uint8_t *payload;
     uint8_t *unpacked;
-    void *file = map_file(path, &bytes, &st), *old;
-
-    if (!file)
-        return open_failed(path);
-    cache_name(cached, sizeof(cached), folder ? folder : "", &st);
-    old = folder ? map_file(cached, &cached_bytes, &cached_st) : NULL;
-    if (old) {
-        munmap(file, bytes);
-        int rc = image_parse(im, path, old, cached_bytes);
-
-        im->mapped = old;
-        im->mapped_bytes = cached_bytes;
-        return rc;
-    }
-    int rc = image_unpack(path, file, bytes, IMAGE_MAX_BYTES, &unpacked, &payload, &bytes);
+    size_t payload_bytes;
+    int rc = image_unpack(path, file, bytes, IMAGE_MAX_BYTES, &unpacked, &payload, &payload_bytes);
 
     if (!rc)
-        rc = image_parse(im, path, payload, bytes);
+        rc = image_parse(im, path, payload, payload_bytes);
     else
         memset(im, 0, sizeof(*im));
     if (!rc && unpacked && folder)
-        cache_store(folder, cached, unpacked, bytes);
+        cache_store(folder, cached, unpacked, payload_bytes);
     im->heap = unpacked;
     im->mapped = file;
-    im->mapped_bytes = (size_t)st.st_size;
+    im->mapped_bytes = bytes;
     return rc;
+}
+
+/* From what was unpacked of it before, or the file. */
+static int load_file(struct image *im, const char *path, const char *folder)
+{
+    char cached[4096];
+    struct stat st;
+    size_t bytes;
+    int fd = open_file(path, &st), rc;
+
+    memset(im, 0, sizeof(*im));
+    if (fd < 0)
+        return open_failed(path);
+    cache_name(cached, sizeof(cached), folder ? folder : "", &st);
+    void *old = folder ? map_cached(cached, &bytes) : NULL;
+    void *file = old ? NULL : read_file(fd, (size_t)st.st_size);
+
+    close(fd);
+    if (old) {
+        rc = image_parse(im, path, old, bytes);
+        im->mapped = old;
+        im->mapped_bytes = bytes;
+        return rc;
+    }
+    return file ? unpack_file(im, path, file, (size_t)st.st_size, folder, cached) : open_failed(path);
 }
 
 int image_load(struct image *im, const char *path, const char *cache_folder)
