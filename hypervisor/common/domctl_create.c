@@ -32,6 +32,8 @@ static long check_kind(const struct xen_domctl_createdomain *c)
         return refuse(-XEN_EOPNOTSUPP, "there is no IOMMU: no passthrough");
     if (c->flags & XEN_DOMCTL_CDF_vpmu)
         return refuse(-XEN_EOPNOTSUPP, "there is no virtual PMU");
+    if (arch_guests_refused())
+        return refuse(-XEN_EOPNOTSUPP, arch_guests_refused());
     if (c->arch.emulation_flags)
         return refuse(-XEN_EINVAL, "emulated devices are not a PV guest's");
     if (c->arch.misc_flags & ~XEN_X86_MSR_RELAXED)

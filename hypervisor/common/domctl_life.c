@@ -6,6 +6,7 @@
 #include "lib.h"
 #include "log.h"
 #include "port.h"
+#include "vtime.h"
 
 #define CONTROL_PAUSES_MAX 255
 
@@ -32,6 +33,8 @@ long domctl_unpausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *o
             return -XEN_EINVAL;
     } while (!__atomic_compare_exchange_n(&d->control_pauses, &n, n - 1, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
+    if (n == 1)
+        vtime_update_wallclock(d); /* whoever built or restored it has written over shared_info */
     domain_unpause(d);
     return 0;
 }

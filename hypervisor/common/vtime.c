@@ -89,6 +89,11 @@ void vtime_update_vcpu(struct vcpu *v, bool force)
         pvclock_update(v, &s);
 }
 
+void vtime_forget_vcpu(struct vcpu *v)
+{
+    v->pvclock.mul = 0; /* no scale has that */
+}
+
 /* --- Wall clock ------------------------------------------------------------------------------------- */
 
 void vtime_update_wallclock(struct domain *d)

@@ -168,6 +168,8 @@ struct domain *domain_next(struct domain *after);
 /* The domain with this number or the next above it, with a reference; NULL: none. */
 struct domain *domain_find_from(uint16_t id) __must_check;
 
+/* Why this machine can keep no guest but domain 0 apart from others, or NULL. */
+const char *arch_guests_refused(void);
 /* Machine-specific allocation (x86/domain.c): the embedding structures, zeroed. */
 struct domain *arch_domain_alloc(void);
 void arch_domain_free(struct domain *d);

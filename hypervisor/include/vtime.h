@@ -25,6 +25,8 @@ uint64_t wallclock_ns_at_boot(void); /* ns since 1970 at system time 0, as last 
 /* Write v's vcpu_time_info if the scale has changed since the last time (before entering the guest on
  * this CPU); `force`: in any case. */
 void vtime_update_vcpu(struct vcpu *v, bool force);
+/* v does not run: what its vcpu_time_info says is not to be relied on any more, it is written when v next runs. */
+void vtime_forget_vcpu(struct vcpu *v);
 /* Wall clock of d to its shared_info. */
 void vtime_update_wallclock(struct domain *d);
 /* The hardware domain sets the wall clock (XENPF_settime): all domains learn it. */

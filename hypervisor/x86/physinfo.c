@@ -3,6 +3,7 @@
  * What x86 tells in sysctl physinfo and cputopoinfo. Where a CPU is follows from its APIC id: low bits the thread,
  * then the core, the rest the package; how many bits, the boot CPU says.
  */
+#include "domain.h"
 #include "lib.h"
 #include "port.h"
 #include "sysctl.h"
@@ -11,7 +12,6 @@
 #include "x86/pci.h"
 #include "x86/policy.h"
 #include "x86/smp.h"
-#include "x86/speculation.h"
 
 struct shifts {
     unsigned core, package;
@@ -102,7 +102,7 @@ void arch_physinfo(struct xen_sysctl_physinfo *pi)
 
     count_topology(pi);
     pi->cpu_khz = host_tsc_khz();
-    if (!speculation_refuses_pv())
+    if (!arch_guests_refused())
         pi->capabilities |= XEN_SYSCTL_PHYSCAP_pv;
     policy_featureset(&policy_host, &f);
     memcpy(pi->hw_cap, f.w, sizeof(pi->hw_cap));

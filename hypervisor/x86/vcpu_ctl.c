@@ -22,7 +22,7 @@ long domctl_settscinfo(struct vcpu *v, struct domain *d, struct xen_domctl *op)
     rc = guest_tsc_set(d, &op->u.tsc_info);
     for (unsigned i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
-            vtime_update_vcpu(d->vcpu[i], true);
+            vtime_forget_vcpu(d->vcpu[i]);
     domain_unpause(d);
     return rc;
 }

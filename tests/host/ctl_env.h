@@ -18,7 +18,6 @@
 #include "x86/pci.h"
 #include "x86/policy.h"
 #include "x86/smp.h"
-#include "x86/speculation.h"
 #include "x86/time.h"
 
 struct cpu_features cpu_features;
@@ -34,7 +33,7 @@ static int ctl_pauses;
 uint64_t time_tsc_hz(void) { return 2000000000; }
 bool time_tsc_in_step(void) { return true; }
 void time_scale_now(struct time_scale *s) { *s = (struct time_scale){.stamp_ns = 1, .mul = 1u << 31}; }
-void vtime_update_vcpu(struct vcpu *v, bool force) {}
+void vtime_forget_vcpu(struct vcpu *v) {}
 void vtime_update_wallclock(struct domain *d) {}
 uint64_t frames_total(void) { return 1000; }
 uint64_t frames_free_count(void) { return 300; }
@@ -45,7 +44,7 @@ const struct sched_ops *sched_policy(void)
 
     return &ops;
 }
-const char *speculation_refuses_pv(void) { return ctl_refusal; }
+const char *arch_guests_refused(void) { return ctl_refusal; }
 struct pci_dev *pci_find(unsigned seg, unsigned bus, unsigned devfn) { return NULL; }
 void domain_put(struct domain *d) {}
 void domain_ref(struct domain *d) {}

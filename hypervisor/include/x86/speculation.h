@@ -11,8 +11,6 @@ struct x86_vcpu;
 
 /* Boot CPU, when policies are made: decides, and logs what is on. */
 void speculation_init(void);
-/* Why guests other than domain 0 may not run here, or NULL. The command line may allow it (pv_unsafe). */
-const char *speculation_refuses_pv(void);
 /* Registers that differ between domains, and fences: xv's domain comes to this CPU. Interrupts off. */
 void speculation_enter(const struct x86_vcpu *xv);
 /* TSC_AUX of the vCPU that runs here. */

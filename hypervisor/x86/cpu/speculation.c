@@ -97,7 +97,7 @@ static void find_fences(void)
     spec.verw = (cpu_features.leaf7_d & BIT(10)) || (cpu_features.amd && (e21[EAX] & BIT(5)));
 }
 
-const char *speculation_refuses_pv(void)
+const char *arch_guests_refused(void)
 {
     if (opt.pv_unsafe)
         return NULL;
@@ -123,7 +123,7 @@ void speculation_init(void)
              cpu_features.cpuid_faulting ? "on" : "not there", spec.meltdown ? " Meltdown" : "",
              spec.l1tf ? " L1TF" : "", spec.mds ? " MDS" : "",
              spec.meltdown || spec.l1tf || spec.mds ? "" : " no fault that PV guests could use");
-    why = speculation_refuses_pv();
+    why = arch_guests_refused();
     if (why)
         log_warn("speculation: no guests but domain 0: %s; pv_unsafe on the command line allows them\n",
                  why);
