@@ -253,46 +253,67 @@ static long long uptime_of(unsigned domid)
     return start && start <= time(NULL) ? time(NULL) - start : 0;
 }
 
-static void print_uptime(const struct xen_domctl_getdomaininfo *d, bool brief)
+enum how { LONG, SHORT, AS_JSON };
+
+static struct json_object *uptime_json(const struct xen_domctl_getdomaininfo *d, const char *name)
+{
+    struct json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "name", xm_json_string(name));
+    json_object_object_add(o, "domid", json_object_new_int(d->domain));
+    json_object_object_add(o, "uptime_s", json_object_new_int64(uptime_of(d->domain)));
+    return o;
+}
+
+static void print_short(const char *name, unsigned domid, const char *days, long long s)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    localtime_r(&now, &tm);
+    printf(" %02d:%02d:%02d up %s%2lld:%02lld, %s (%u)\n", tm.tm_hour, tm.tm_min, tm.tm_sec, days, s / 3600 % 24, s / 60 % 60, name, domid);
+}
+
+static void print_uptime(const struct xen_domctl_getdomaininfo *d, enum how how, struct json_object *json)
 {
     long long s = uptime_of(d->domain);
-    char *name = domain_name(d->domain), days[32] = "";
+    char *stored = domain_name(d->domain), days[32] = "";
+    const char *name = stored ? stored : "(null)";
 
     if (s >= 86400)
         snprintf(days, sizeof(days), "%lld day%s, ", s / 86400, s >= 2 * 86400 ? "s" : "");
-    if (brief) {
-        time_t now = time(NULL);
-        struct tm tm;
-
-        localtime_r(&now, &tm);
-        printf(" %02d:%02d:%02d up %s%2lld:%02lld, %s (%d)\n", tm.tm_hour, tm.tm_min, tm.tm_sec, days, s / 3600 % 24, s / 60 % 60,
-               name ? name : "(null)", d->domain);
-    } else {
-        printf("%-32s %5d %s%2lld:%02lld:%02lld\n", name ? name : "(null)", d->domain, days, s / 3600 % 24, s / 60 % 60, s % 60);
-    }
-    free(name);
+    if (how == AS_JSON)
+        json_object_array_add(json, uptime_json(d, stored));
+    else if (how == SHORT)
+        print_short(name, d->domain, days, s);
+    else
+        printf("%-32s %5d %s%2lld:%02lld:%02lld\n", name, d->domain, days, s / 3600 % 24, s / 60 % 60, s % 60);
+    free(stored);
 }
 
 int cmd_uptime(struct args *a)
 {
     struct xen_domctl_getdomaininfo *list = NULL, one;
+    enum how how = args_has(a, "json") ? AS_JSON : args_has(a, "s") ? SHORT : LONG;
+    struct json_object *json = json_object_new_array();
     uint32_t domid;
-    int n = store_open();
+    int rc = store_open(), n = 0;
 
-    if (n)
-        return n;
-    if (!args_has(a, "s"))
+    if (!rc && how == LONG)
         printf("%-33s %4s %s\n", "Name", "ID", "Uptime");
-    for (unsigned i = 0; i < a->n; i++) {
-        int rc = xm_domain(a->operands[i], &domid, &one);
-
-        if (rc)
-            return rc;
-        print_uptime(&one, args_has(a, "s"));
+    for (unsigned i = 0; i < a->n && !rc; i++) {
+        rc = xm_domain(a->operands[i], &domid, &one);
+        if (!rc)
+            print_uptime(&one, how, json);
     }
-    n = a->n ? 0 : ctl_domain_list(xm_ctl(), &list);
+    if (!rc && !a->n)
+        n = ctl_domain_list(xm_ctl(), &list);
     for (int i = 0; i < n; i++)
-        print_uptime(&list[i], args_has(a, "s"));
+        print_uptime(&list[i], how, json);
     free(list);
-    return n < 0 ? n : 0;
+    if (how == AS_JSON && !rc && n >= 0)
+        xm_print_json(json);
+    else
+        json_object_put(json);
+    return rc ? rc : n < 0 ? n : 0;
 }

@@ -85,7 +85,12 @@ int cmd_claims(struct args *a)
     if (n < 0)
         return n;
     want_names();
-    list_print_head(&o, stdout);
+    if (args_has(a, "json")) {
+        print_json(list, n, false);
+        n = 0;
+    } else {
+        list_print_head(&o, stdout);
+    }
     for (int i = 0; i < n; i++) {
         char *name = list_name(list[i].domain);
 
@@ -105,7 +110,12 @@ int cmd_vm_list(struct args *a)
     if (n < 0)
         return n;
     want_names();
-    printf("UUID                                  ID    name\n");
+    if (args_has(a, "json")) {
+        print_json(list, n, false);
+        n = 0;
+    } else {
+        printf("UUID                                  ID    name\n");
+    }
     for (int i = 0; i < n; i++) {
         char *name = list_name(list[i].domain);
 

@@ -158,28 +158,46 @@ static void pool_name(uint32_t id, char *out, size_t size)
     free(name);
 }
 
-static void print_pool(const struct xen_sysctl_cpupool_op *p, const uint8_t *map, bool cpus)
+static unsigned cpu_numbers(const uint8_t *map, char *list, size_t size)
 {
-    char name[64], list[256] = "";
     size_t at = 0;
     unsigned n = 0;
 
-    pool_name(p->cpupool_id, name, sizeof(name));
+    *list = 0;
     for (unsigned i = 0; i < CPULIST_BYTES * 8; i++)
         if (map[i / 8] >> i % 8 & 1) {
             n++;
-            if (at < sizeof(list) - 8)
-                at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%u", at ? "," : "", i);
+            if (at + 8 < size)
+                at += (size_t)snprintf(list + at, size - at, "%s%u", at ? "," : "", i);
         }
-    if (cpus)
+    return n;
+}
+
+static void print_pool(const char *name, const struct xen_sysctl_cpupool_op *p, const uint8_t *map, bool cpus, struct json_object *json)
+{
+    char list[1024];
+    unsigned n = cpu_numbers(map, list, sizeof(list));
+
+    if (json) {
+        struct json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "id", json_object_new_int((int)p->cpupool_id));
+        json_object_object_add(o, "cpus", json_object_new_string(list));
+        json_object_object_add(o, "scheduler", json_object_new_string(ctl_sched_name(p->sched_id)));
+        json_object_object_add(o, "domains", json_object_new_int((int)p->n_dom));
+        json_object_array_add(json, o);
+    } else if (cpus) {
         printf("%-19s%s\n", name, list);
-    else
+    } else {
         printf("%-19s%3u %9s       %s          %u\n", name, n, ctl_sched_name(p->sched_id), "y", p->n_dom);
+    }
 }
 
 int cmd_cpupool_list(struct args *a)
 {
     struct xen_sysctl_cpupool_op p;
+    struct json_object *json = args_has(a, "json") ? json_object_new_array() : NULL;
     uint8_t map[CPULIST_BYTES] = { 0 };
     bool cpus = args_has(a, "c"), found = false;
     char name[64];
@@ -187,15 +205,20 @@ int cmd_cpupool_list(struct args *a)
 
     if (store_open())
         fault_clear();
-    printf(cpus ? "%-19s%s\n" : "%-19sCPUs   Sched     Active   Domain count\n", "Name", "CPU list");
+    if (!json && cpus)
+        printf("%-19s%s\n", "Name", "CPU list");
+    else if (!json)
+        printf("%-19sCPUs   Sched     Active   Domain count\n", "Name");
     for (uint32_t id = 0; !(rc = ctl_cpupool_info(xm_ctl(), id, &p, map, sizeof(map))); id = p.cpupool_id + 1) {
         pool_name(p.cpupool_id, name, sizeof(name));
         if (!a->n || !strcmp(name, a->operands[0])) {
-            print_pool(&p, map, cpus);
+            print_pool(name, &p, map, cpus, json);
             found = true;
         }
         memset(map, 0, sizeof(map));
     }
+    if (json)
+        xm_print_json(json);
     if (rc != -ENOENT)
         return rc;
     return found ? 0 : fault(-ENOENT, "there is no CPU pool '%s'", a->n ? a->operands[0] : "");
