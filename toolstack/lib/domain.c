@@ -10,6 +10,8 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
+const char *domain_run_folder = "/run/zendo", *domain_state_folder = "/var/lib/zendo";
+
 char *domain_name(uint32_t domid)
 {
     return store_read("/local/domain/%u/name", domid);
@@ -127,5 +129,5 @@ void domain_config_path(const uint8_t uuid[16], char *out, size_t size)
     char text[37];
 
     domain_format_uuid(uuid, text);
-    snprintf(out, size, DOMAIN_STATE "/%s.cfg", text);
+    snprintf(out, size, "%s/guests/%s.cfg", domain_state_folder, text);
 }

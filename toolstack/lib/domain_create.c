@@ -154,8 +154,11 @@ static int check(struct making *m)
     rc = rc ? rc : check_memory(m);
     if (rc)
         return rc;
+    char cache[256];
+
+    snprintf(cache, sizeof(cache), "%s/kernel-cache", domain_run_folder);
     struct build_request want = { .kernel = m->cfg->kernel, .ramdisk = m->cfg->ramdisk, .cmdline = m->cfg->cmdline, .pages = m->cfg->memory / 4,
-        .max_pages = m->cfg->maxmem / 4, .cache = DOMAIN_KERNEL_CACHE };
+        .max_pages = m->cfg->maxmem / 4, .cache = cache };
 
     rc = build_prepare(&m->build, &want);
     return rc ? rc : devices_check(m->cfg);
@@ -255,11 +258,12 @@ static int tell_store(struct making *m)
 /* What zendod restarts it from. */
 static int keep_config(struct making *m)
 {
-    char path[128];
+    char path[256];
 
+    mkdir(domain_state_folder, 0755);
+    snprintf(path, sizeof(path), "%s/guests", domain_state_folder);
+    mkdir(path, 0700);
     domain_config_path(m->uuid, path, sizeof(path));
-    mkdir("/var/lib/zendo", 0755);
-    mkdir(DOMAIN_STATE, 0700);
     FILE *f = fopen(path, "w");
 
     if (!f)
@@ -301,12 +305,15 @@ static void undo(struct making *m)
 /* One creation at a time: names, disks and MACs that are free when they are checked must be so when they are taken. */
 static int lock_creation(void)
 {
-    mkdir("/run/zendo", 0755);
-    int fd = open("/run/zendo/create.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char path[256];
+
+    mkdir(domain_run_folder, 0755);
+    snprintf(path, sizeof(path), "%s/create.lock", domain_run_folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (fd >= 0 && !flock(fd, LOCK_EX))
         return fd;
-    int rc = fault(-errno, "/run/zendo/create.lock: %s", strerror(errno));
+    int rc = fault(-errno, "%s: %s", path, strerror(errno));
 
     if (fd >= 0)
         close(fd);

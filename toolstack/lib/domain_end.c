@@ -25,7 +25,7 @@ static void note(int *rc, int now)
 
 static void remove_kept_config(const uint8_t uuid[16])
 {
-    char path[128];
+    char path[256];
 
     domain_config_path(uuid, path, sizeof(path));
     unlink(path);

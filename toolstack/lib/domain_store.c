@@ -97,7 +97,7 @@ static int write_console(const struct domain_nodes *n, const char *home)
 
 static int write_ours(const struct domain_nodes *n)
 {
-    char path[64], record[64], config[128];
+    char path[64], record[64], config[256];
 
     domain_config_path(n->uuid, config, sizeof(config));
     snprintf(path, sizeof(path), "/zendo/domain/%u", n->domid);

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FOLDER "/var/lib/zendo/why"
 #define KEPT 10
 
 /* A name that may be part of a path; names of guests are, after domain_check_name(). */
@@ -46,15 +45,16 @@ static unsigned read_lines(const char *path, char *lines[KEPT])
 /* Not being able to remember is no failure. */
 void domain_why_add(const char *name, const char *text)
 {
-    char path[256], fresh[270], when[32], *lines[KEPT];
+    char path[512], fresh[520], when[32], *lines[KEPT];
     time_t now = time(NULL);
     struct tm tm;
 
     if (!is_safe(name))
         return;
-    mkdir("/var/lib/zendo", 0755);
-    mkdir(FOLDER, 0755);
-    snprintf(path, sizeof(path), FOLDER "/%s", name);
+    mkdir(domain_state_folder, 0755);
+    snprintf(path, sizeof(path), "%s/why", domain_state_folder);
+    mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/why/%s", domain_state_folder, name);
     snprintf(fresh, sizeof(fresh), "%s.new", path);
     unsigned n = read_lines(path, lines);
     FILE *f = fopen(fresh, "w");
@@ -74,11 +74,11 @@ void domain_why_add(const char *name, const char *text)
 
 int domain_why_print(const char *name, FILE *out)
 {
-    char path[256], *lines[KEPT];
+    char path[512], *lines[KEPT];
 
     if (!is_safe(name))
         return fault(-EINVAL, "'%s' is no name of a guest", name);
-    snprintf(path, sizeof(path), FOLDER "/%s", name);
+    snprintf(path, sizeof(path), "%s/why/%s", domain_state_folder, name);
     unsigned n = read_lines(path, lines);
 
     for (unsigned i = 0; i < n; i++) {

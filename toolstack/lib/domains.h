@@ -11,8 +11,8 @@
 #include "config.h"
 #include "ctl.h"
 
-#define DOMAIN_KERNEL_CACHE "/run/zendo/kernel-cache"
-#define DOMAIN_STATE "/var/lib/zendo/guests" /* UUID.cfg of each guest that runs, and NUMBER.cfg -> it */
+/* /run/zendo and /var/lib/zendo; tests have their own. */
+extern const char *domain_run_folder, *domain_state_folder;
 
 /* --- finding (domain.c) ----------------------------------------------------------------------------------------- */
 
@@ -25,7 +25,7 @@ int domain_rename(struct ctl *c, uint32_t domid, const char *name);
 /* "xxxxxxxx-xxxx-..." to 16 bytes and back; text of 37 bytes. */
 int domain_parse_uuid(const char *text, uint8_t uuid[16]);
 void domain_format_uuid(const uint8_t uuid[16], char *text);
-/* Where the configuration of a running guest is kept. */
+/* Where the configuration of a running guest is kept: guests/UUID.cfg in the state folder. */
 void domain_config_path(const uint8_t uuid[16], char *out, size_t size);
 
 /* --- birth (domain_create.c) ------------------------------------------------------------------------------------ */

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Creation of a guest over a made-up hypervisor and store: each fallible call fails in turn, and nothing may be left behind: no
+ * domain, claim, node, introduced domain or device. And the checks: each refusal comes before a domain exists, with a text.
+ * sources: toolstack/lib/domain_create.c toolstack/lib/domain_end.c toolstack/lib/domain_store.c toolstack/lib/domain.c toolstack/lib/cpulist.c toolstack/lib/fault.c
+ * libs: -luuid
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <xenstore.h>
+
+#include "build.h"
+#include "device.h"
+#include "domains.h"
+#include "fault.h"
+#include "store.h"
+
+/* --- the world ----------------------------------------------------------------------------------------------------------------- */
+
+static struct {
+    bool exists, paused, introduced, attached;
+    uint64_t claimed, free_pages;
+    char *node[256], *saved[256];
+    unsigned n_nodes, n_saved;
+    bool in_transaction;
+    uint8_t uuid[16];
+    int calls, fail_at;     /* the fail_at-th fallible call fails */
+} w;
+
+/* Counts a fallible call; gives its failure. */
+static int step(const char *what)
+{
+    return ++w.calls == w.fail_at ? fault(-EIO, "%s: made to fail", what) : 0;
+}
+
+static void clear_nodes(char **list, unsigned *n)
+{
+    while (*n)
+        free(list[--*n]);
+}
+
+static void copy_nodes(char **to, unsigned *n_to, char **from, unsigned n_from)
+{
+    clear_nodes(to, n_to);
+    for (unsigned i = 0; i < n_from; i++)
+        to[(*n_to)++] = strdup(from[i]);
+}
+
+static void reset(int fail_at)
+{
+    clear_nodes(w.node, &w.n_nodes);
+    clear_nodes(w.saved, &w.n_saved);
+    memset(&w, 0, sizeof(w));
+    w.free_pages = 100000;
+    w.fail_at = fail_at;
+    fault_clear();
+}
+
+static void nothing_left(void)
+{
+    assert_false(w.exists);
+    assert_false(w.introduced);
+    assert_false(w.attached);
+    assert_false(w.in_transaction);
+    assert_int_equal(w.claimed, 0);
+    for (unsigned i = 0; i < w.n_nodes; i++)
+        fail_msg("node %s is left", w.node[i]);
+}
+
+/* --- hypervisor ------------------------------------------------------------------------------------------------------------------ */
+
+int ctl_physinfo(struct ctl *c, struct xen_sysctl_physinfo *info)
+{
+    *info = (struct xen_sysctl_physinfo){ .nr_cpus = 2, .max_cpu_id = 1, .free_pages = w.free_pages };
+    return step("physinfo");
+}
+
+int ctl_domain_list(struct ctl *c, struct xen_domctl_getdomaininfo **list)
+{
+    *list = calloc(2, sizeof(**list));
+    (*list)[1].domain = 7;
+    return w.exists ? 2 : 1;
+}
+
+int ctl_domain_info(struct ctl *c, domid_t domid, struct xen_domctl_getdomaininfo *info)
+{
+    *info = (struct xen_domctl_getdomaininfo){ .domain = domid };
+    memcpy(info->handle, w.uuid, sizeof(w.uuid));
+    return domid == 7 && w.exists ? 0 : -ESRCH;
+}
+
+int ctl_domain_create(struct ctl *c, const struct xen_domctl_createdomain *what, domid_t *domid)
+{
+    int rc = step("create");
+
+    w.exists = !rc;
+    memcpy(w.uuid, what->handle, sizeof(w.uuid));
+    *domid = 7;
+    return rc;
+}
+
+int ctl_domain_destroy(struct ctl *c, domid_t domid)
+{
+    assert_true(w.exists && w.paused);
+    w.exists = false;
+    w.claimed = 0;
+    return 0;
+}
+
+int ctl_domain_pause(struct ctl *c, domid_t domid) { w.paused = true; return 0; }
+int ctl_domain_unpause(struct ctl *c, domid_t domid) { return step("unpause"); }
+int ctl_domain_max_vcpus(struct ctl *c, domid_t domid, unsigned n) { return step("max_vcpus"); }
+int ctl_domain_max_mem(struct ctl *c, domid_t domid, uint64_t kib) { return step("max_mem"); }
+int ctl_domain_set_tsc(struct ctl *c, domid_t domid, unsigned mode) { return step("tsc"); }
+int ctl_sched_id(struct ctl *c, unsigned *sched) { *sched = 6; return step("sched_id"); }
+int ctl_sched_set(struct ctl *c, domid_t domid, unsigned s, int weight, int cap) { return step("sched_set"); }
+int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote) { int rc = step("evtchn"); return rc ? rc : 5; }
+
+int ctl_vcpu_set_affinity(struct ctl *c, domid_t domid, unsigned vcpu, uint8_t *hard, uint8_t *soft, size_t bytes, bool force)
+{
+    return step("affinity");
+}
+
+int ctl_claim(struct ctl *c, domid_t domid, uint64_t pages)
+{
+    int rc = pages ? step("claim") : 0;
+
+    w.claimed = rc ? 0 : pages;
+    return rc;
+}
+
+/* --- builder, devices ------------------------------------------------------------------------------------------------------------ */
+
+int build_prepare(struct build **out, const struct build_request *want) { int rc = step("prepare"); *out = rc ? NULL : malloc(1); return rc; }
+void build_dispose(struct build *b) { free(b); }
+
+int build_domain(struct build *b, struct ctl *c, domid_t domid, const struct build_rings *rings, struct build_result *result)
+{
+    assert_true(w.claimed > 0);
+    return step("build");
+}
+
+int devices_check(struct guest_config *c) { return step("devices_check"); }
+
+int devices_attach_all(uint32_t domid, const struct guest_config *c)
+{
+    int rc = step("attach");
+
+    assert_true(w.introduced);
+    w.attached = !rc;
+    return rc;
+}
+
+int devices_detach_all(uint32_t domid, bool force) { assert_true(force); w.attached = false; return 0; }
+void config_print_xl(const struct guest_config *c, FILE *out) { fputs("x", out); }
+
+/* --- store ------------------------------------------------------------------------------------------------------------------------- */
+
+static void add_node(const char *path)
+{
+    assert_true(w.n_nodes < 255);
+    w.node[w.n_nodes++] = strdup(path);
+}
+
+#define PATH(p, format) char p[600]; do { va_list a_; va_start(a_, format); vsnprintf(p, sizeof(p), format, a_); va_end(a_); } while (0)
+
+int store_open(void) { return step("store_open"); }
+struct xs_handle *store_handle(void) { return (struct xs_handle *)8; }
+uint64_t store_clock_ms(void) { return 0; }
+
+int store_begin(void)
+{
+    int rc = step("begin");
+
+    if (rc)
+        return rc;
+    copy_nodes(w.saved, &w.n_saved, w.node, w.n_nodes);
+    w.in_transaction = true;
+    return 0;
+}
+
+void store_abort(void)
+{
+    if (w.in_transaction)
+        copy_nodes(w.node, &w.n_nodes, w.saved, w.n_saved);
+    w.in_transaction = false;
+}
+
+int store_commit(void)
+{
+    int rc = step("commit");
+
+    if (rc)
+        store_abort();
+    w.in_transaction = false;
+    return rc;
+}
+
+/* The names of domains, and where a guest's vm is, are the only nodes that are read. */
+char *store_read(const char *format, ...)
+{
+    PATH(path, format);
+    if (strstr(path, "/0/name"))
+        return strdup("Domain-0");
+    for (unsigned i = 0; strstr(path, "/vm") && i < w.n_nodes; i++)
+        if (!strncmp(w.node[i], "/vm/", 4) && strlen(w.node[i]) == 40)
+            return strdup(w.node[i]);
+    return NULL;
+}
+
+int store_read_number(int64_t *value, const char *format, ...) { return -ENOENT; }
+
+bool store_exists(const char *format, ...)
+{
+    PATH(path, format);
+    return !strcmp(path, "/vm/11111111-2222-3333-4444-555555555555");
+}
+
+int store_put(const char *path, const char *key, const char *value, ...)
+{
+    char full[600];
+
+    snprintf(full, sizeof(full), "%s/%s", path, key);
+    int rc = step("put");
+
+    if (!rc)
+        add_node(full);
+    return rc;
+}
+
+int store_write(const char *path, const char *value, ...) { add_node(path); return 0; }
+
+int store_mkdir_for(unsigned owner, int reader, const char *format, ...)
+{
+    PATH(path, format);
+    int rc = step("mkdir");
+
+    if (!rc)
+        add_node(path);
+    return rc;
+}
+
+static void remove_below(const char *path)
+{
+    size_t n = strlen(path), kept = 0;
+
+    for (unsigned i = 0; i < w.n_nodes; i++)
+        if (!strncmp(w.node[i], path, n) && (!w.node[i][n] || w.node[i][n] == '/'))
+            free(w.node[i]);
+        else
+            w.node[kept++] = w.node[i];
+    w.n_nodes = (unsigned)kept;
+}
+
+int store_remove(const char *format, ...) { PATH(path, format); remove_below(path); return 0; }
+int store_remove_empty(const char *path, const char *top) { remove_below(path); return 0; }
+
+bool xs_introduce_domain(struct xs_handle *h, unsigned domid, unsigned long mfn, unsigned port)
+{
+    w.introduced = !step("introduce");
+    errno = EIO;
+    return w.introduced;
+}
+
+bool xs_release_domain(struct xs_handle *h, unsigned domid) { w.introduced = false; return true; }
+bool xs_watch(struct xs_handle *h, const char *path, const char *token) { return true; }
+bool xs_unwatch(struct xs_handle *h, const char *path, const char *token) { return true; }
+int xs_fileno(struct xs_handle *h) { return -1; }
+char **xs_check_watch(struct xs_handle *h) { return NULL; }
+
+/* --- tests --------------------------------------------------------------------------------------------------------------------------- */
+
+static struct guest_config sound(void)
+{
+    return (struct guest_config){ .name = "g", .kernel = "/k", .memory = 65536, .vcpus = 2, .maxvcpus = 4, .weight = 512, .cpus = "0-1" };
+}
+
+static int create(struct guest_config cfg)
+{
+    struct domain_options o = { 0 };
+    uint32_t domid;
+    char *uuid = cfg.uuid;
+    int rc = domain_create(NULL, &cfg, &o, &domid);
+
+    if (cfg.uuid != uuid)
+        free(cfg.uuid);
+    return rc;
+}
+
+static void test_each_failure(void **state)
+{
+    int n;
+
+    reset(0);
+    assert_int_equal(create(sound()), 0);
+    assert_true(w.exists && w.introduced && w.attached);
+    assert_true(w.n_nodes > 40);
+    assert_int_equal(w.claimed, 0);
+    n = w.calls;
+    assert_int_equal(domain_destroy(NULL, 7), 0);
+    nothing_left();
+    for (int i = 1; i <= n; i++) {
+        reset(i);
+        assert_int_equal(create(sound()), -EIO);
+        assert_non_null(strstr(fault_text(), "made to fail"));
+        nothing_left();
+    }
+    reset(0);
+}
+
+static void refused(struct guest_config cfg, int error, const char *text)
+{
+    reset(0);
+    assert_int_equal(create(cfg), error);
+    if (!strstr(fault_text(), text))
+        fail_msg("'%s' is not in: %s", text, fault_text());
+    assert_false(w.paused); /* nothing was made that had to be undone */
+    nothing_left();
+}
+
+#define REFUSED(change, error, text) do { struct guest_config g = sound(); change; refused(g, error, text); } while (0)
+
+static void test_checks(void **state)
+{
+    REFUSED(g.name = NULL, -EINVAL, "no name");
+    REFUSED(g.name = "a/b", -EINVAL, "'/'");
+    REFUSED(g.name = "12", -EINVAL, "number");
+    REFUSED(g.name = "Domain-0", -EEXIST, "domain 0 has it");
+    REFUSED(g.uuid = "1", -EINVAL, "uuid");
+    REFUSED(g.uuid = "11111111-2222-3333-4444-555555555555", -EEXIST, "another guest");
+    REFUSED(g.type = GUEST_HVM, -EOPNOTSUPP, "hvm");
+    REFUSED((g.kernel = NULL, g.bootloader = "pygrub"), -EOPNOTSUPP, "pygrub");
+    REFUSED(g.memory = 0, -EINVAL, "memory");
+    REFUSED(g.memory = 400001, -ENOMEM, "MiB free");
+    REFUSED((g.memory = 65536, g.maxmem = 1024), -EINVAL, "maxmem");
+    REFUSED(g.vcpus = 500, -EINVAL, "vcpus");
+    REFUSED(g.cpus = "5", -EINVAL, "no CPU 5");
+    REFUSED(g.cap = 500, -EINVAL, "cap");
+    REFUSED(g.tsc_mode = "x", -EINVAL, "tsc_mode");
+    REFUSED(g.pool = "p", -EINVAL, "pool");
+}
+
+static char folder[] = "/tmp/zendo-test-XXXXXX";
+
+static int make_folder(void **state)
+{
+    domain_run_folder = domain_state_folder = mkdtemp(folder);
+    return folder[0] ? 0 : -1;
+}
+
+/* The folder holds the lock and an empty folder by then: a configuration that is left makes this fail. */
+static int remove_folder(void **state)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/create.lock", folder);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/guests", folder);
+    return rmdir(path) || rmdir(folder) ? -1 : 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_each_failure), cmocka_unit_test(test_checks) };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
