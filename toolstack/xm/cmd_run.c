@@ -7,26 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The hypervisor counts pauses; people do not: one unpause lets a guest go that was paused twice. */
+static int pause_one(const struct xen_domctl_getdomaininfo *d, bool pause)
+{
+    if (!(d->flags & XEN_DOMINF_paused) != pause)
+        return 0;
+    return pause ? ctl_domain_pause(xm_ctl(), d->domain) : ctl_domain_unpause(xm_ctl(), d->domain);
+}
+
 int cmd_pause(struct args *a)
 {
     bool pause = !strcmp(a->command->name, "pause");
-    struct xen_domctl_getdomaininfo *list = NULL;
+    struct xen_domctl_getdomaininfo *list = NULL, one;
     uint32_t domid;
     int first = 0, n = 0;
 
     if (!a->n && !args_has(a, "a"))
         return usage_error(a, "which guest? name it, or add -a for all");
     for (unsigned i = 0; i < a->n; i++) {
-        int rc = xm_guest(a->operands[i], &domid, NULL, "paused");
+        int rc = xm_guest(a->operands[i], &domid, &one, "paused");
 
-        rc = rc ? rc : pause ? ctl_domain_pause(xm_ctl(), (domid_t)domid) : ctl_domain_unpause(xm_ctl(), (domid_t)domid);
+        rc = rc ? rc : pause_one(&one, pause);
         first = first ? first : rc;
     }
     if (args_has(a, "a"))
         n = ctl_domain_list(xm_ctl(), &list);
     for (int i = 0; i < n; i++)
-        if (list[i].domain && !(list[i].flags & XEN_DOMINF_dying) && !(list[i].flags & XEN_DOMINF_paused) == pause) {
-            int rc = pause ? ctl_domain_pause(xm_ctl(), list[i].domain) : ctl_domain_unpause(xm_ctl(), list[i].domain);
+        if (list[i].domain && !(list[i].flags & XEN_DOMINF_dying)) {
+            int rc = pause_one(&list[i], pause);
 
             first = first ? first : rc;
         }
