@@ -10,6 +10,8 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
+#define RESTART_MS 30000
+
 const char *domain_run_folder = "/run/zendo", *domain_state_folder = "/var/lib/zendo";
 
 char *domain_name(uint32_t domid)
@@ -36,6 +38,24 @@ static int find_name(struct ctl *c, const char *name)
     return n < 0 ? n : found;
 }
 
+/* A guest that zendod restarts is away for a moment between its two domains; that is waited for, so that nobody takes it for gone. */
+static int restart_is_over(const char *path, void *arg)
+{
+    return !store_exists("%s", path);
+}
+
+static int find_name_or_wait(struct ctl *c, const char *name)
+{
+    char path[192];
+    int found = find_name(c, name);
+
+    snprintf(path, sizeof(path), "/zendo/restarting/%s", name);
+    if (found != -1 || strchr(name, '/') || strlen(name) > 127 || !store_exists("%s", path))
+        return found;
+    store_wait(path, RESTART_MS, restart_is_over, NULL);
+    return find_name(c, name);
+}
+
 static bool is_number(const char *word)
 {
     return *word && strlen(word) <= 5 && !word[strspn(word, "0123456789")];
@@ -54,7 +74,7 @@ int domain_find(struct ctl *c, const char *word, uint32_t *domid)
     rc = store_open();
     if (rc)
         return rc;
-    rc = find_name(c, word);
+    rc = find_name_or_wait(c, word);
     if (rc == -1)
         return fault(-ENOENT, "there is no domain '%s' (see `xm list`)", word);
     *domid = (uint32_t)rc;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xen/sched.h>
+
 /* The domains that the operands name, or all; *list is to be freed. A name that is none is a failure. */
 static int select_domains(struct args *a, struct xen_domctl_getdomaininfo **list)
 {
@@ -45,6 +47,32 @@ static void print_rows(struct args *a, const struct xen_domctl_getdomaininfo *li
     }
 }
 
+/* Guests that zendod restarts and that have no domain at this moment: listed as shut down for a reboot. */
+static void print_restarting(const struct xen_domctl_getdomaininfo *list, int n)
+{
+    const struct list_options o = { 0 };
+    unsigned count;
+    char **names = store_handle() ? store_list(&count, "/zendo/restarting") : NULL;
+
+    for (unsigned i = 0; names && i < count; i++) {
+        struct xen_domctl_getdomaininfo d = { .flags = XEN_DOMINF_shutdown | SHUTDOWN_reboot << XEN_DOMINF_shutdownshift };
+        int64_t old = 0;
+        bool listed = false;
+
+        for (int k = 0; k < n && !listed; k++) {
+            char *name = list_name(list[k].domain);
+
+            listed = !strcmp(name, names[i]);
+            free(name);
+        }
+        if (!listed && !store_read_number(&old, "/zendo/restarting/%s", names[i])) {
+            d.domain = (domid_t)old;
+            list_print_row(&o, &d, names[i], "", stdout);
+        }
+    }
+    free(names);
+}
+
 static void print_json(const struct xen_domctl_getdomaininfo *list, int n, bool details)
 {
     struct json_object *all = json_object_new_array();
@@ -72,6 +100,8 @@ int cmd_list(struct args *a)
         print_json(list, n, args_has(a, "l"));
     else
         print_rows(a, list, n);
+    if (!a->n && !args_has(a, "json") && !args_has(a, "l"))
+        print_restarting(list, n);
     free(list);
     return 0;
 }
