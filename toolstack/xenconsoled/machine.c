@@ -3,6 +3,7 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,9 @@ int machine_open(void)
     events = xenevtchn_open(NULL, 0);
     if (!events)
         return fault(-errno, "/dev/xen/evtchn: %s; load the module xen-evtchn", strerror(errno));
+    /* The library's next() waits; here it shall say that there is none. */
+    if (fcntl(xenevtchn_fd(events), F_SETFL, O_RDWR | O_NONBLOCK))
+        return fault(-errno, "/dev/xen/evtchn: %s", strerror(errno));
     grants = xengnttab_open(NULL, 0);   /* both may be absent, not both at once */
     foreign = xenforeignmemory_open(NULL, 0);
     if (!grants && !foreign)

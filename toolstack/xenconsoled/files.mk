@@ -1,0 +1,1 @@
+LIBS_xenconsoled := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lxentoolcore
