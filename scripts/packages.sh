@@ -6,7 +6,7 @@ set -eu
 
 build="gcc libc6-dev make binutils libxen-dev liblzma-dev zlib1g-dev liblz4-dev libzstd-dev libjson-c-dev uuid-dev libnftables-dev gzip"
 image="busybox-static e2fsprogs cpio xz-utils grub-pc-bin grub-common xorriso mtools"
-tests="qemu-system-x86 libcmocka-dev clang libclang-rt-14-dev python3"
+tests="qemu-system-x86 libcmocka-dev clang libclang-rt-14-dev python3 xenstore-utils"
 
 missing=
 for p in $build $image $tests; do
