@@ -109,6 +109,8 @@ int ctl_set_memory_map(struct ctl *c, domid_t domid, uint64_t bytes)
     int rc = ctl_memory_op(c, XENMEM_set_memory_map, &m, sizeof(m));
 
     ctl_buffer_free(c, map);
+    if (rc == -ENOSYS) /* a kernel that is told of none takes its start info's size */
+        return 0;
     return rc < 0 ? fault(rc, "domain %u: setting its memory map: %s", domid, strerror(-rc)) : 0;
 }
 
