@@ -6,6 +6,7 @@
  * (MTRRs, thermal and frequency state), never write them.
  */
 #include "port.h"
+#include "x86/policy.h"
 #include "x86/pv_emul.h"
 #include "x86/speculation.h"
 
@@ -26,12 +27,20 @@
 
 #define EFER_GUEST (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define PRED_CMD_IBPB BIT(0)
+#define LEAF7_D_ARCH_CAPS BIT(29)
+#define LEAF_E8_B_IBPB BIT(12)
 #define HWCR_TSC_FREQ_SEL BIT(24)
 #define DE_CFG_LFENCE BIT(1)
 
 static bool canonical(uint64_t va)
 {
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+
+/* A register of a leaf as the guest's policy has it; leaf 7: subleaf 0. */
+static uint32_t policy_register(const struct vcpu *v, uint32_t leaf, unsigned reg)
+{
+    return policy_of(v->domain)->r[policy_slot(leaf, 0)][reg];
 }
 
 static int msr_read_or_zero(uint32_t msr, uint64_t mask, uint64_t *val)
@@ -92,7 +101,13 @@ static int msr_read_intel(struct vcpu *v, uint32_t msr, uint64_t *val)
         msr_read_or_zero(msr, ~(BIT(7) | BIT(18)), val);
         *val |= BIT(11) | BIT(12);
         return 0;
-    case MSR_PLATFORM_INFO: case MSR_MISC_FEATURES:
+    case MSR_PLATFORM_INFO:
+        *val = policy_of(v->domain)->platform_info;
+        return 0;
+    case MSR_ARCH_CAPS:
+        *val = policy_of(v->domain)->arch_caps;
+        return policy_register(v, 7, EDX) & LEAF7_D_ARCH_CAPS ? 0 : -XEN_EINVAL;
+    case MSR_MISC_FEATURES:
         *val = 0;
         return 0;
     default:
@@ -168,15 +183,10 @@ static int msr_write_aux(struct vcpu *v, uint64_t val)
     return 0;
 }
 
-/* AMD only, where leaf 80000008 shows it. */
-static int msr_write_pred_cmd(uint64_t val)
+/* AMD only, where leaf 80000008 shows it to the guest. */
+static int msr_write_pred_cmd(struct vcpu *v, uint64_t val)
 {
-    uint32_t r[4];
-
-    if (!cpu_features.amd || cpu_features.max_ext < 0x80000008 || (val & ~PRED_CMD_IBPB))
-        return -XEN_EINVAL;
-    cpuid(0x80000008, 0, r);
-    if (!(r[1] & BIT(12)))
+    if (!(policy_register(v, 0x80000008, EBX) & LEAF_E8_B_IBPB) || (val & ~PRED_CMD_IBPB))
         return -XEN_EINVAL;
     return val ? wrmsr_safe(MSR_PRED_CMD, val) : 0;
 }
@@ -197,7 +207,7 @@ int guest_msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_TSC_AUX:
         return msr_write_aux(v, val);
     case MSR_PRED_CMD:
-        return msr_write_pred_cmd(val);
+        return msr_write_pred_cmd(v, val);
     case MSR_MCG_STATUS:
     case MSR_MC_FIRST ... MSR_MC_LAST: /* no banks, so nothing to clear or enable */
         return 0;

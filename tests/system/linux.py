@@ -126,6 +126,7 @@ TABLE = [
 
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
+    Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
     # Machines of all sizes and kinds: the same devices with the same drivers as on the bare machine.
