@@ -270,7 +270,7 @@ static void test_expiry(void **state)
 {
     char text[32];
 
-    snprintf(text, sizeof text, "%s", ASK(&c1, XS_TRANSACTION_START, 0, "\0"));
+    snprintf(text, sizeof text, "%.20s", ASK(&c1, XS_TRANSACTION_START, 0, "\0"));
     assert_string_equal(ASK(&c1, XS_WRITE, (uint32_t)atoi(text), "x\0v"), "OK");
     clock_now += TRANS_EXPIRES + 1;
     conn_expire_trans(&c1, clock_now);
@@ -364,6 +364,26 @@ static void test_watch_quota(void **state)
     assert_int_equal(store.watches.count, 1);
 }
 
+/* A transaction that goes on for ever holds a bounded amount. */
+static void test_endless_transaction(void **state)
+{
+    static char value[1000];
+    struct trans *t;
+    int i;
+
+    assert_int_equal(trans_start(&store, &one, &t), 0);
+    for (i = 0; i < 100000; i++)
+        if (store_write(&store, &one, t, "/local/domain/1/same", value, sizeof value))
+            break;
+    assert_in_range(i, 100, 5000);
+    assert_int_equal(store_write(&store, &two, NULL, "/local/domain/2/x", value, sizeof value), 0);
+    assert_int_equal(trans_end(&store, t, false), 0);
+    assert_int_equal(store.owners.of[1]->use[QUOTA_MEMORY], 0);
+    assert_int_equal(trans_start(&store, &one, &t), 0);
+    assert_int_equal(store_write(&store, &one, t, "/local/domain/1/same", value, sizeof value), 0);
+    assert_int_equal(trans_end(&store, t, true), 0);
+}
+
 /* A guest that does not read its events costs a bounded amount, and nobody else anything. */
 static void test_deaf_guest(void **state)
 {
@@ -386,7 +406,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_nodes), T(test_paths), T(test_permissions), T(test_target), T(test_number_again), T(test_end_of_domain),
-        T(test_quotas), T(test_quota_transactions), T(test_transactions), T(test_expiry), T(test_watches), T(test_watch_secrets),
+        T(test_quotas), T(test_quota_transactions), T(test_transactions), T(test_expiry), T(test_endless_transaction), T(test_watches), T(test_watch_secrets),
         T(test_watch_depth), T(test_special), T(test_watch_quota), T(test_deaf_guest),
     };
 

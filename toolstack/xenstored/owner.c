@@ -11,15 +11,16 @@
 #define PLACE_DEPTH 6    /* /local/domain/5/device/vif/0 */
 
 const char *const quota_names[QUOTA_COUNT] = { "nodes", "watches", "transactions", "node-size", "permissions", "path-max",
-                                               "transaction-nodes", "pending" };
+                                               "transaction-nodes", "pending", "memory" };
 const char *const quota_texts[QUOTA_COUNT] = {
     "nodes owned by a domain", "watches of a domain", "open transactions of a domain", "bytes of a node's value",
     "entries in a node's permissions", "bytes of a path", "nodes touched by a transaction", "bytes of events that wait for a domain",
+    "bytes of transactions and watches of a domain",
 };
 
 void owners_init(struct owners *os)
 {
-    static const unsigned limit[QUOTA_COUNT] = { 1000, 128, 10, 2048, 5, 3072, 1024, 1u << 20 };
+    static const unsigned limit[QUOTA_COUNT] = { 1000, 128, 10, 2048, 5, 3072, 1024, 1u << 20, 2560u << 10 };
 
     memcpy(os->limit, limit, sizeof limit);
 }

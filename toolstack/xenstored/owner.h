@@ -8,7 +8,7 @@
 #include "who.h"
 
 enum quota { QUOTA_NODES, QUOTA_WATCHES, QUOTA_TRANSACTIONS, QUOTA_NODE_SIZE, QUOTA_PERMISSIONS, QUOTA_PATH_MAX,
-             QUOTA_TRANSACTION_NODES, QUOTA_PENDING, QUOTA_COUNT };
+             QUOTA_TRANSACTION_NODES, QUOTA_PENDING, QUOTA_MEMORY, QUOTA_COUNT };
 extern const char *const quota_names[QUOTA_COUNT];
 extern const char *const quota_texts[QUOTA_COUNT];
 

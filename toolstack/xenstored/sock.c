@@ -204,6 +204,15 @@ static void sock_make_folder(const char *path)
     }
 }
 
+static bool sock_is_answered(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is = !connect(fd, (const struct sockaddr *)addr, sizeof *addr);
+
+    close(fd);
+    return is;
+}
+
 int sock_listen(struct host *host, const char *path, int fd)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -215,6 +224,10 @@ int sock_listen(struct host *host, const char *path, int fd)
             return -ENAMETOOLONG;
         strcpy(addr.sun_path, path);
         sock_make_folder(path);
+        if (sock_is_answered(&addr)) {
+            host->log("the socket %s is another xenstored's, which runs", path);
+            return -EADDRINUSE;
+        }
         unlink(path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         umask(0177);

@@ -10,6 +10,12 @@
 #include <string.h>
 #include <xen/io/xs_wire.h>
 
+static void trans_charge(struct store *s, struct trans *t, int bytes)
+{
+    t->bytes += bytes;
+    owner_use(&s->owners, t->who.domid, QUOTA_MEMORY, bytes);
+}
+
 int trans_touch(struct store *s, struct trans *t, const char *path, size_t len, unsigned what)
 {
     struct strmap_entry *e;
@@ -21,15 +27,19 @@ int trans_touch(struct store *s, struct trans *t, const char *path, size_t len, 
         return -EAGAIN;
     e = strmap_put(&t->touched, path, len, &is_new);
     e->num |= what;
+    if (is_new)
+        trans_charge(s, t, (int)(sizeof *e + len));
+    if (!quota_allows(&s->owners, t->who.domid, QUOTA_MEMORY, owner_of(&s->owners, t->who.domid)->use[QUOTA_MEMORY]))
+        return -ENOSPC;
     if (is_new && !quota_allows(&s->owners, t->who.domid, QUOTA_TRANSACTION_NODES, t->touched.count))
         return -ENOSPC;
     return 0;
 }
 
-/* Takes over the references to value and perms. */
-void trans_log(struct trans *t, int op, const char *path, struct blob *value, struct perms *perms)
+/* Takes over the references to value and perms. What is charged covers the copies of the nodes on the way, too. */
+void trans_log(struct store *s, struct trans *t, int op, const char *path, struct blob *value, struct perms *perms)
 {
-    size_t len = strlen(path);
+    size_t len = strlen(path), names = 1, i;
     struct trans_op *o = xalloc(sizeof *o + len + 1);
 
     o->op = op;
@@ -38,6 +48,9 @@ void trans_log(struct trans *t, int op, const char *path, struct blob *value, st
     memcpy(o->path, path, len);
     *t->last = o;
     t->last = &o->next;
+    for (i = 0; i < len; i++)
+        names += path[i] == '/';
+    trans_charge(s, t, (int)(sizeof *o + len + names * 160 + (value ? value->len : 0)));
 }
 
 int64_t trans_use(const struct trans *t, uint16_t domid)
@@ -163,6 +176,7 @@ static void trans_free(struct store *s, struct trans *t)
     strmap_clear(&t->touched);
     strmap_clear(&t->use);
     owner_use(&s->owners, t->who.domid, QUOTA_TRANSACTIONS, -1);
+    owner_use(&s->owners, t->who.domid, QUOTA_MEMORY, -t->bytes);
     free(t);
 }
 

@@ -22,11 +22,12 @@ struct trans {
     struct strmap touched;
     struct strmap use;                 /* domid -> nodes more or less than before */
     struct trans_op *first, **last;
+    int bytes;                         /* charged to the domain's memory quota */
 };
 
-/* -ENOSPC: it touches more than the quota allows. */
+/* -ENOSPC: it touches more than the quota allows, or the domain's transactions hold too much memory. */
 int trans_touch(struct store *s, struct trans *t, const char *path, size_t len, unsigned what);
-void trans_log(struct trans *t, int op, const char *path, struct blob *value, struct perms *perms);
+void trans_log(struct store *s, struct trans *t, int op, const char *path, struct blob *value, struct perms *perms);
 /* Nodes more (or less) that the domain has within the transaction. */
 int64_t trans_use(const struct trans *t, uint16_t domid);
 void trans_add_use(struct trans *t, uint16_t domid, int delta);

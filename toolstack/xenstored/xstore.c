@@ -159,7 +159,7 @@ static int store_put(struct store *s, const struct who *who, struct trans *t, co
         return rc;
     edit_write(s, t, who, path, blob_get(value), set);
     if (t)
-        trans_log(t, set ? XS_WRITE : XS_MKDIR, path, blob_get(value), NULL);
+        trans_log(s, t, set ? XS_WRITE : XS_MKDIR, path, blob_get(value), NULL);
     return 0;
 }
 
@@ -209,7 +209,7 @@ int store_rm(struct store *s, const struct who *who, struct trans *t, const char
         return -EACCES;
     edit_rm(s, t, who, path);
     if (t)
-        trans_log(t, XS_RM, path, NULL, NULL);
+        trans_log(s, t, XS_RM, path, NULL, NULL);
     return 0;
 }
 
@@ -250,7 +250,7 @@ int store_set_perms(struct store *s, const struct who *who, struct trans *t, con
         return rc;
     p = perms_new(list, count, ++s->gen);
     if (t)
-        trans_log(t, XS_SET_PERMS, path, NULL, perms_get(p));
+        trans_log(s, t, XS_SET_PERMS, path, NULL, perms_get(p));
     edit_set_perms(s, t, who, path, p);
     return 0;
 }
@@ -270,22 +270,34 @@ void store_fire_special(struct store *s, const char *name, uint16_t domid)
     watches_fire(&s->watches, path, strlen(path), special_sees, s);
 }
 
+/* With the place it makes in the tree of watches, and its key in the connection. */
+static int watch_bytes(const char *path, const char *token)
+{
+    return (int)(sizeof(struct watch) + 3 * (strlen(path) + strlen(token)) + 64 * path_names(path));
+}
+
 int store_watch(struct store *s, const struct who *who, const char *path, const char *token, int depth, struct watch **out)
 {
     struct owner *o = owner_of(&s->owners, who->domid);
     struct perms **special = special_perms(s, path);
+    int bytes;
 
     if (path[0] == '@' && (!special || !(perms_for(s, who, *special) & PERM_READ)))
         return special ? -EACCES : -EINVAL;
     if (!who->privileged && !quota_allows(&s->owners, who->domid, QUOTA_WATCHES, o->use[QUOTA_WATCHES] + 1ull))
         return -E2BIG;
+    bytes = watch_bytes(path, token);
+    if (!who->privileged && !quota_allows(&s->owners, who->domid, QUOTA_MEMORY, o->use[QUOTA_MEMORY] + (uint64_t)bytes))
+        return -E2BIG;
     *out = watch_add(&s->watches, who, path, token, depth);
     owner_use(&s->owners, who->domid, QUOTA_WATCHES, 1);
+    owner_use(&s->owners, who->domid, QUOTA_MEMORY, bytes);
     return 0;
 }
 
 void store_unwatch(struct store *s, struct watch *w)
 {
     owner_use(&s->owners, w->who->domid, QUOTA_WATCHES, -1);
+    owner_use(&s->owners, w->who->domid, QUOTA_MEMORY, -watch_bytes(w->path, w->token));
     watch_remove(&s->watches, w);
 }
