@@ -104,7 +104,7 @@ int guest_tsc_set(struct domain *d, const struct xen_domctl_tsc_info *info)
     struct guest_tsc *t = tsc_of(d);
     uint32_t khz = info->gtsc_khz ? info->gtsc_khz : host_tsc_khz();
 
-    if (info->tsc_mode > TSC_MODE_NEVER || khz < KHZ_MIN || khz > KHZ_MAX || info->pad) {
+    if (info->tsc_mode > TSC_MODE_NEVER || khz < KHZ_MIN || khz > KHZ_MAX) {
         log_info("d%u: tsc mode %u with %u kHz refused: modes are 0 to 2, %u to %u kHz\n", d->id,
                  info->tsc_mode, info->gtsc_khz, KHZ_MIN, KHZ_MAX);
         return -XEN_EINVAL;
