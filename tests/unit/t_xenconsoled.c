@@ -121,7 +121,7 @@ char *machine_store_read(const char *path)
     if (sscanf(path, "/local/domain/%u/%31s", &domid, what) != 2 || !fakes[domid].exists)
         return NULL;
     if (strcmp(what, "name") == 0)
-        return strdup(fakes[domid].name);
+        return *fakes[domid].name ? strdup(fakes[domid].name) : NULL;
     if (!fakes[domid].nodes)
         return NULL;
     if (strcmp(what, "console/ring-ref") == 0 && asprintf(&s, "%u", domid * 10) > 0)
@@ -365,6 +365,9 @@ static void test_last(void **state)
     guests_watched("name 8");
     print(8, "+");
     assert_string_equal(last("db2"), "ok\nsecond+");
+    /* Its end, where the name goes first. */
+    fakes[8].name[0] = 0;
+    guests_watched("name 8");
     dies(8);
     assert_string_equal(last("db2"), "ok\nsecond+");
     /* Names of files that are no guest's. */

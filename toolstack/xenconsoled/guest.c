@@ -48,6 +48,15 @@ static void node_write(const struct guest *g, const char *node, const char *valu
     machine_store_write(path, value);
 }
 
+bool guest_has_name(const struct guest *g)
+{
+    char *name = node_read(g, "name");
+    bool has = name && *name;
+
+    free(name);
+    return has;
+}
+
 void guest_read_name(struct guest *g)
 {
     char *name = node_read(g, "name");
@@ -80,10 +89,12 @@ void guest_open_files(struct guest *g, bool restart)
         guest_complain();
 }
 
+/* With a time stamp before each line, gathered into few writes. */
 static void log_write(struct guest *g, const char *data, size_t n)
 {
-    char stamp[40];
+    char stamp[40], out[4096];
     time_t now = time(NULL);
+    size_t used = 0;
     struct tm tm;
 
     if (!guest_options.timestamp) {
@@ -95,14 +106,21 @@ static void log_write(struct guest *g, const char *data, size_t n)
         const char *end = memchr(data, '\n', n);
         size_t part = end ? (size_t)(end - data) + 1 : n;
 
-        if (!g->line_begun)
-            keep_write(&g->log, stamp, len);
-        keep_write(&g->log, data, part);
+        if (used + len + part > sizeof(out)) {
+            keep_write(&g->log, out, used);
+            used = 0;
+        }
+        memcpy(out + used, stamp, g->line_begun ? 0 : len);
+        used += g->line_begun ? 0 : len;
+        memcpy(out + used, data, part); /* part is RING_OUT at most */
+        used += part;
         g->line_begun = !end;
         data += part;
         n -= part;
     }
+    keep_write(&g->log, out, used);
 }
+_Static_assert(RING_OUT + 40 <= 4096, "a part and its stamp fit log_write's buffer");
 
 /* What is in the ring, to all who want it. */
 static void guest_take_output(struct guest *g)

@@ -19,7 +19,7 @@
 #include "tty.h"
 
 #define GUEST_WINDOW_MS 100
-#define GUEST_ROUNDS    40
+#define GUEST_ROUNDS    20
 #define GUEST_TAIL      2048    /* of the history, shown to who attaches later */
 
 struct client;

@@ -6,6 +6,7 @@
 
 void guest_complain(void);                      /* the fault as a warning */
 void guest_read_name(struct guest *g);
+bool guest_has_name(const struct guest *g);     /* in the store */
 void guest_open_files(struct guest *g, bool restart);
 void guest_serve(struct guest *g);
 void guest_try_open(struct guest *g);           /* if its nodes are there; also after they changed */

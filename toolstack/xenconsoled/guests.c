@@ -155,6 +155,8 @@ static void guest_renamed(struct guest *g)
 {
     char was[sizeof(g->name)], old[600], new[600];
 
+    if (!guest_has_name(g)) /* its nodes are being removed: it ends under the name it had */
+        return;
     memcpy(was, g->name, sizeof(was));
     guest_read_name(g);
     if (!g->open || strcmp(was, g->name) == 0)

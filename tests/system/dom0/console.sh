@@ -37,7 +37,7 @@ yes last-of-running last a "guest: a is up"
 # Commands through our client; the leaving key ends it. Its input stays open until the guest has answered.
 (sleep 2; printf 'echo one-$((40 + 2))\r'; sleep 4; printf '\035') | timeout 30 xm console a > /tmp/ours 2>&1
 yes xm-console grep -q one-42 /tmp/ours
-xl_console() { (sleep 2; printf 'echo two-$((40 + 3))\r'; sleep 5) | timeout 10 xl console a > /tmp/stock 2>&1; grep -q two-43 /tmp/stock; }
+xl_console() { (sleep 2; printf 'echo two-$((40 + 3))\r'; sleep 5) | timeout 10 xl console a > /tmp/stock 2>&1; cat /tmp/stock; grep -q two-43 /tmp/stock; }
 [ "$daemon" = /usr/sbin/xenconsoled ] || yes xl-console xl_console
 
 # The daemon goes and comes; what the guest says meanwhile is in the ring.
