@@ -153,6 +153,12 @@ static void test_whole(void **state)
     assert_string_equal(fault_text(), "a.cfg:1:9: 'a/b': no name for a guest; it has 1 to 255 characters, no blank and no '/'");
 }
 
+static void test_sxp(void **state)
+{
+    assert_int_not_equal(parse_words("\n(vm (name a) (uuid 12-34))\n", NULL), 0);
+    assert_string_equal(fault_text(), "a.cfg:1:1: '(': this is xend's SXP form, which is not read; write KEY = VALUE lines");
+}
+
 static void word_fails(const char *word, const char *place, const char *why)
 {
     char *const words[] = { (char *)"vcpus=1", (char *)word, NULL };
@@ -177,7 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writing), cmocka_unit_test(test_python), cmocka_unit_test(test_keys), cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_whole), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_whole), cmocka_unit_test(test_words), cmocka_unit_test(test_sxp),
     };
     int failed = cmocka_run_group_tests_name("config_errors", tests, NULL, NULL);
 

@@ -105,6 +105,16 @@ static int words_run(struct cfg *c, char *const words[], unsigned n, bool behind
     return 0;
 }
 
+/* xend's own form, "(vm (name a) ...)". */
+static bool is_sxp(const char *text, size_t bytes)
+{
+    size_t i = 0;
+
+    while (i < bytes && isspace((unsigned char)text[i]))
+        i++;
+    return bytes - i > 8 && (strncmp(text + i, "(vm", 3) == 0 || strncmp(text + i, "(domain", 7) == 0);
+}
+
 int config_parse(struct guest_config *g, const char *name, const char *text, size_t bytes, char *const words[], unsigned n_words)
 {
     struct cfg_source src = { .name = name, .text = text, .bytes = bytes, .first_line = 1 };
@@ -118,6 +128,8 @@ int config_parse(struct guest_config *g, const char *name, const char *text, siz
     }
     if (bytes > CFG_MAX_BYTES)
         c->rc = fault(-E2BIG, "%s: larger than %u KiB; is this a configuration?", name, CFG_MAX_BYTES >> 10);
+    else if (is_sxp(text, bytes))
+        c->rc = fault(-EINVAL, "%s:1:1: '(': this is xend's SXP form, which is not read; write KEY = VALUE lines", name);
     else if (!words_run(c, words, n_words, false) && (tokens = cfg_lex(c, &src)) && !cfg_run(c, tokens) &&
              !words_run(c, words, n_words, true))
         cfg_keys_apply(c, g);
