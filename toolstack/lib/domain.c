@@ -104,6 +104,8 @@ int domain_check_name_free(struct ctl *c, const char *name, int except)
         return 0;
     if (taken < 0)
         return taken;
+    if (!taken)
+        return fault(-EEXIST, "name '%s': domain 0 has it; choose another", name);
     return fault(-EEXIST, "name '%s': domain %d has it; choose another, or `xm destroy %d` first", name, taken, taken);
 }
 

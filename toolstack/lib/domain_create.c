@@ -49,6 +49,8 @@ static int check_kind(const struct guest_config *cfg)
     if (cfg->bootloader && !cfg->kernel)
         return fault(-EOPNOTSUPP, "bootloader '%s': not supported; take the kernel out of the guest's disk and name it by 'kernel ='",
                      cfg->bootloader);
+    if (cfg->bootloader)
+        warn("bootloader '%s': not run, since 'kernel' is given", cfg->bootloader);
     if (cfg->n_pci)
         return fault(-EOPNOTSUPP, "pci '%s': passing devices through is not supported; remove 'pci ='", cfg->pci[0]);
     if (cfg->pool && strcmp(cfg->pool, "Pool-0") && strcmp(cfg->pool, "0"))
