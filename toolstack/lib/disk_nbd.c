@@ -111,7 +111,7 @@ static const char *nbd_format(enum disk_format format)
 int nbd_attach(const struct disk_config *d, const struct disk_source *src, char *node)
 {
     const char *tool = nbd_find_tool();
-    char connect[64];
+    char connect[64], socket[64];
     int rc = nbd_check();
     int number = rc ? rc : nbd_find_free();
 
@@ -119,7 +119,8 @@ int nbd_attach(const struct disk_config *d, const struct disk_source *src, char 
         return number;
     snprintf(node, 32, "/dev/nbd%d", number);
     snprintf(connect, sizeof(connect), "--connect=%s", node);
-    const char *const argv[] = { tool, connect, nbd_format(d->format), "--discard=unmap", src->path, d->readonly ? "--read-only" : NULL,
+    snprintf(socket, sizeof(socket), "--socket=/run/zendo/nbd%d.sock", number);
+    const char *const argv[] = { tool, connect, socket, nbd_format(d->format), "--discard=unmap", src->path, d->readonly ? "--read-only" : NULL,
                                  NULL };
     rc = nbd_run(argv);
     if (rc)
