@@ -18,6 +18,8 @@
 #include "fault.h"
 #include "store.h"
 
+#define CLOSE_AGAIN_MS 1000
+
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
 {
     memset(dev, 0, sizeof(*dev));
@@ -158,23 +160,37 @@ int device_close_begin(const struct device *dev, bool force)
     return rc;
 }
 
-int device_close_end(const struct device *dev, bool force, unsigned timeout_ms)
+/*
+ * A frontend that was just connecting when it was asked may overlook it, and its going to 4 takes the backend there too: then
+ * it is asked again. 0 when the backend is done or gone.
+ */
+static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
 {
     char path[96];
+    uint64_t until = store_clock_ms() + timeout_ms;
+    int64_t now;
     int state;
 
     snprintf(path, sizeof(path), "%s/state", dev->back);
-    if (!force) {
-        state = store_wait_state(path, 1u << DEVICE_CLOSED | 1u << DEVICE_GONE, timeout_ms);
-        if (state == -ETIMEDOUT)
+    for (;;) {
+        state = store_wait_state(path, 1u << DEVICE_CLOSED | 1u << DEVICE_GONE, CLOSE_AGAIN_MS);
+        if (state != -ETIMEDOUT)
+            return state < 0 ? state : 0;
+        if (store_clock_ms() >= until)
             return fault(-EBUSY, "%s %u: the guest does not let go of it; unmount it there, or use --force", dev->kind, dev->id);
-        if (state < 0)
+        if (!store_read_number(&now, "%s", path) && now > 0 && now < DEVICE_CLOSING && (state = store_write(path, "%u", DEVICE_CLOSING)))
             return state;
     }
-    if (device_wait_kernel(dev, 2000))
-        return 0;
+}
+
+int device_close_end(const struct device *dev, bool force, unsigned timeout_ms)
+{
+    int rc = force ? 0 : device_wait_closed(dev, timeout_ms);
+
+    if (rc || device_wait_kernel(dev, 2000))
+        return rc;
     /* Its directory going is what a backend cannot overlook. */
-    int rc = store_remove("%s", dev->back);
+    rc = store_remove("%s", dev->back);
     if (!rc && !device_wait_kernel(dev, 5000))
         rc = fault(-EBUSY, "%s %u: domain 0's backend does not let go of it; see dmesg", dev->kind, dev->id);
     return rc;

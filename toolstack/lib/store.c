@@ -49,12 +49,10 @@ int store_open(void)
     return fault(-err, "xenstored does not answer (%s): start xenstored, as root in domain 0", strerror(err));
 }
 
-/*
- * The library reads watches in a thread with a stack of 16 KiB, and xs_close() cancels it: the unwinding, which may
- * first have to load libgcc_s, has been seen to overflow that. So the connection is left to the end of the process.
- */
 void store_close(void)
 {
+    if (xs)
+        xs_close(xs);
     xs = NULL;
     transaction = XBT_NULL;
 }

@@ -14,7 +14,6 @@
 
 /* Connects on first use; all others call it. -ENOENT... with the mend when nobody listens. */
 int store_open(void);
-/* For the end of a program, or when the connection is lost: the next call makes a new one. */
 void store_close(void);
 /* The client library's handle, for what is not here. NULL before store_open(). */
 struct xs_handle *store_handle(void);
