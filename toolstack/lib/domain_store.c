@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What the guest itself may write. */
 static const char *const guest_nodes[] = { "device/suspend/event-channel", "control/shutdown", "control/feature-poweroff",
@@ -164,10 +165,22 @@ static int remove_all(uint32_t domid)
     return rc ? rc : store_remove("/zendo/domain/%u", domid);
 }
 
+/* The configuration that was kept for a restart goes too, if the domain was destroyed by another's tools. */
+static void remove_config(uint32_t domid)
+{
+    char *path = store_read("/zendo/domain/%u/config", domid);
+    size_t n = strlen(domain_state_folder);
+
+    if (path && !strncmp(path, domain_state_folder, n) && path[n] == '/' && !strstr(path, "/../"))
+        unlink(path);
+    free(path);
+}
+
 int domain_remove_nodes(uint32_t domid)
 {
     int rc;
 
+    remove_config(domid);
     do {
         rc = store_begin();
         if (!rc)
