@@ -73,7 +73,7 @@ static int conf_check(const struct net_network *net)
 static int conf_network(struct net_conf *c, enum net_kind kind, char **save)
 {
     struct net_network *net = &c->network[c->n];
-    char *word = strtok_r(NULL, " \t", save);
+    char *word = strtok_r(NULL, " \t\r", save);
     int rc;
 
     if (c->n == NET_CONF_MAX)
@@ -85,7 +85,7 @@ static int conf_network(struct net_conf *c, enum net_kind kind, char **save)
     rc = conf_name(net->name, kinds[kind], word);
     if (!rc && net_conf_find(c, net->name))
         rc = fault(-EEXIST, "network '%s' is there already", net->name);
-    while (!rc && (word = strtok_r(NULL, " \t", save)))
+    while (!rc && (word = strtok_r(NULL, " \t\r", save)))
         rc = conf_word(net, word);
     if (!rc)
         rc = conf_check(net);
@@ -108,7 +108,7 @@ static int conf_line(struct net_conf *c, char *line)
     }
     if (strcmp(word, "default"))
         return fault(-EINVAL, "'%.40s': unknown; nat, bridge, routed, private or default", word);
-    word = strtok_r(NULL, " \t", &save);
+    word = strtok_r(NULL, " \t\r", &save);
     return word ? conf_name(c->fallback, "default", word) : fault(-EINVAL, "'default' needs a network's name");
 }
 
