@@ -121,14 +121,16 @@ int net_setup(const struct net_network *net)
         rc = net_write_sysctl("1", "net/ipv4/ip_forward");
         return rc;
     }
-    if (rc == -ENODEV)
-        return fault(rc, "bridge %s: there is no interface %s; mend port= in %s", net->name, net->port, NET_CONF_FILE);
-    rc = rc ? rc : net_make_bridge(net, &bridge, *net->port ? &port : NULL);
+    bool missing = rc == -ENODEV;       /* the bridge is made all the same: guests meet there */
+    rc = missing ? 0 : rc;
+    rc = rc ? rc : net_make_bridge(net, &bridge, *net->port && !missing ? &port : NULL);
     if (!rc && net->mtu && net->mtu != bridge.mtu)
         rc = link_set_mtu(&bridge, net->mtu);
     rc = rc ? rc : link_set_up(&bridge, true);
     if (!rc && net->address.family)
         rc = address_add(&bridge, &net->address);
+    if (!rc && missing)
+        rc = fault(-ENODEV, "bridge %s: there is no interface %s; mend port= in %s", net->name, net->port, NET_CONF_FILE);
     if (!rc && *net->port)
         rc = net_join_port(net, &bridge, &port);
     if (!rc && net->kind == NET_NAT)

@@ -12,15 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "device.h"
 #include "domains.h"
+#include "dump.h"
 #include "fault.h"
 #include "restarts.h"
 #include "store.h"
 #include "zendod.h"
 
 #include <xen/sched.h>
+
+#define DUMP_FOLDER "/var/lib/zendo/dump"
 
 struct ended {
     struct ctl *ctl;
@@ -50,11 +55,26 @@ static void ended_destroy(const struct ended *e)
         log_fault("guest %s (domain %u): not all of it could be removed", e->name, e->domid);
 }
 
-/* No memory dump is written yet: said once in the log, then the rest of the action holds. */
+/* A dump of a domain that has ended needs no pause. One that fails does not hold up the rest of the action. */
+static void ended_dump(const struct ended *e)
+{
+    char path[320], when[32];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    mkdir(DUMP_FOLDER, 0700);
+    strftime(when, sizeof(when), "%Y-%m%d-%H%M.%S", localtime_r(&now, &tm));
+    snprintf(path, sizeof(path), DUMP_FOLDER "/%s-%s.%u.core", domain_check_name(e->name) ? "guest" : e->name, when, e->domid);
+    if (dump_core(e->ctl, (domid_t)e->domid, path))
+        log_fault("guest %s (domain %u): no memory dump", e->name, e->domid);
+    else
+        log_line("guest %s (domain %u): memory dumped to %s", e->name, e->domid, path);
+}
+
 static enum guest_action ended_reduce(const struct ended *e, enum guest_action action)
 {
     if (action == ACTION_COREDUMP_DESTROY || action == ACTION_COREDUMP_RESTART)
-        log_line("guest %s: a memory dump is asked for, which is not there yet; going on without", e->name);
+        ended_dump(e);
     if (action == ACTION_SOFT_RESET)
         log_line("guest %s: soft reset is not there yet; it is destroyed", e->name);
     return action == ACTION_COREDUMP_RESTART ? ACTION_RESTART
