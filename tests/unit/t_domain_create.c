@@ -20,6 +20,7 @@
 #include "domains.h"
 #include "fault.h"
 #include "store.h"
+#include "store_many.h"
 
 /* --- the world ----------------------------------------------------------------------------------------------------------------- */
 
@@ -201,6 +202,13 @@ int store_commit(void)
         store_abort();
     w.in_transaction = false;
     return rc;
+}
+
+int store_read_many(const char *const *paths, unsigned n, char **values)
+{
+    for (unsigned i = 0; i < n; i++)
+        values[i] = store_read("%s", paths[i]);
+    return step("names");
 }
 
 /* The names of domains, and where a guest's vm is, are the only nodes that are read. */

@@ -3,6 +3,7 @@
 #include "domains.h"
 #include "fault.h"
 #include "store.h"
+#include "store_many.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <uuid/uuid.h>
 
 #define RESTART_MS 30000
+#define NO_DOMAIN (-99999) /* no error number */
 
 const char *domain_run_folder = "/run/zendo", *domain_state_folder = "/var/lib/zendo";
 
@@ -19,23 +21,39 @@ char *domain_name(uint32_t domid)
     return store_read("/local/domain/%u/name", domid);
 }
 
-/* The number of the domain with that name, -1: none, or a worse error. Only domains that exist count. */
+int domain_names(const struct xen_domctl_getdomaininfo *list, unsigned n, char **names)
+{
+    char (*text)[40] = calloc(n + 1, sizeof(*text));
+    const char **paths = calloc(n + 1, sizeof(*paths));
+    int rc = text && paths ? 0 : fault(-ENOMEM, "names of domains: no memory");
+
+    for (unsigned i = 0; i < n && !rc; i++) {
+        snprintf(text[i], sizeof(text[i]), "/local/domain/%u/name", list[i].domain);
+        paths[i] = text[i];
+    }
+    memset(names, 0, n * sizeof(*names));
+    rc = rc ? rc : store_read_many(paths, n, names);
+    free(text);
+    free(paths);
+    return rc;
+}
+
+/* The number of the domain with that name, NO_DOMAIN, or a worse error. Only domains that exist count. */
 static int find_name(struct ctl *c, const char *name)
 {
     struct xen_domctl_getdomaininfo *list;
-    int n = ctl_domain_list(c, &list), found = -1;
+    int n = ctl_domain_list(c, &list), found = NO_DOMAIN;
+    char **names = n < 0 ? NULL : calloc((size_t)n + 1, sizeof(*names));
+    int rc = n < 0 ? n : names ? domain_names(list, (unsigned)n, names) : -ENOMEM;
 
-    for (int i = 0; i < n && found < 0; i++) {
-        char *has = domain_name(list[i].domain);
-
-        if (has && !strcmp(has, name))
+    for (int i = 0; i < n && names; i++) {
+        if (found == NO_DOMAIN && !strcmp(names[i] ? names[i] : list[i].domain ? "" : "Domain-0", name))
             found = list[i].domain;
-        else if (!has && !list[i].domain && !strcmp(name, "Domain-0"))
-            found = 0;
-        free(has);
+        free(names[i]);
     }
+    free(names);
     free(list);
-    return n < 0 ? n : found;
+    return rc ? rc : found;
 }
 
 /* A guest that zendod restarts is away for a moment between its two domains; that is waited for, so that nobody takes it for gone. */
@@ -50,7 +68,7 @@ static int find_name_or_wait(struct ctl *c, const char *name)
     int found = find_name(c, name);
 
     snprintf(path, sizeof(path), "/zendo/restarting/%s", name);
-    if (found != -1 || strchr(name, '/') || strlen(name) > 127 || !store_exists("%s", path))
+    if (found != NO_DOMAIN || strchr(name, '/') || strlen(name) > 127 || !store_exists("%s", path))
         return found;
     store_wait(path, RESTART_MS, restart_is_over, NULL);
     return find_name(c, name);
@@ -75,7 +93,7 @@ int domain_find(struct ctl *c, const char *word, uint32_t *domid)
     if (rc)
         return rc;
     rc = find_name_or_wait(c, word);
-    if (rc == -1)
+    if (rc == NO_DOMAIN)
         return fault(-ENOENT, "there is no domain '%s' (see `xm list`)", word);
     *domid = (uint32_t)rc;
     return rc < 0 ? rc : 0;
@@ -100,7 +118,7 @@ int domain_check_name_free(struct ctl *c, const char *name, int except)
     int rc = store_open();
     int taken = rc ? rc : find_name(c, name);
 
-    if (taken == -1 || (taken >= 0 && taken == except))
+    if (taken == NO_DOMAIN || (taken >= 0 && taken == except))
         return 0;
     if (taken < 0)
         return taken;

@@ -19,6 +19,8 @@ extern const char *domain_run_folder, *domain_state_folder;
 /* The domain that a word names: a number, or a name. -ENOENT. */
 int domain_find(struct ctl *c, const char *word, uint32_t *domid);
 char *domain_name(uint32_t domid); /* to be freed; NULL (no fault) if it has none */
+/* Names of many at once; names[i] is to be freed, NULL where there is none. */
+int domain_names(const struct xen_domctl_getdomaininfo *list, unsigned n, char **names);
 int domain_check_name(const char *name);
 int domain_check_name_free(struct ctl *c, const char *name, int except);
 int domain_rename(struct ctl *c, uint32_t domid, const char *name);

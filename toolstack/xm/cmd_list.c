@@ -36,15 +36,20 @@ static void print_rows(struct args *a, const struct xen_domctl_getdomaininfo *li
 {
     struct list_options o = { .verbose = args_has(a, "v"), .pool = args_has(a, "c"), .affinity = args_has(a, "n") };
 
+    char **names = calloc((size_t)n + 1, sizeof(*names));
+
+    if (names && store_handle() && domain_names(list, (unsigned)n, names))
+        fault_clear(); /* it answered a moment ago; the names are missing then */
     list_print_head(&o, stdout);
     for (int i = 0; i < n; i++) {
-        char *name = list_name(list[i].domain), affinity[256] = "all";
+        char *name = names && names[i] ? names[i] : NULL, affinity[256] = "all";
 
         if (o.affinity)
             list_affinity(xm_ctl(), &list[i], affinity, sizeof(affinity));
-        list_print_row(&o, &list[i], name, affinity, stdout);
+        list_print_row(&o, &list[i], name ? name : list[i].domain ? "(null)" : "Domain-0", affinity, stdout);
         free(name);
     }
+    free(names);
 }
 
 /* Guests that zendod restarts and that have no domain at this moment: listed as shut down for a reboot. */
