@@ -124,6 +124,9 @@ TABLE = [
     # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
     Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
+    # Our xenconsoled with our tools: what guests print, and what is kept of it.
+    Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
+
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),

@@ -34,18 +34,30 @@ id=$($tool domid a)
 yes tty-node wait_for 10 sh -c "xenstore-read /local/domain/$id/console/tty | grep -q /dev/pts/"
 yes guest-up wait_for 90 kept a "guest: a is up"
 yes last-of-running last a "guest: a is up"
-# Commands through our client; the leaving key ends it. Its input stays open until the guest has answered.
-(sleep 2; printf 'echo one-$((40 + 2))\r'; sleep 4; printf '\035') | timeout 30 xm console a > /tmp/ours 2>&1
-yes xm-console grep -q one-42 /tmp/ours
-xl_console() { (sleep 2; printf 'echo two-$((40 + 3))\r'; sleep 5) | timeout 10 xl console a > /tmp/stock 2>&1; cat /tmp/stock; grep -q two-43 /tmp/stock; }
-[ "$daemon" = /usr/sbin/xenconsoled ] || yes xl-console xl_console
+# talk COMMAND WANTED CLIENT...: types the command into a client's console until the wanted words come, at most 30 s; then the leaving key.
+talk() {
+    typed=$1 wanted=$2; shift 2; rm -f /tmp/talk
+    (sleep 1; printf '%s\r' "$typed"; wait_for 30 grep -q "$wanted" /tmp/talk; printf '\035'; sleep 1) | timeout 45 "$@" > /tmp/talk 2>&1
+    tail -n 5 /tmp/talk; grep -q "$wanted" /tmp/talk
+}
+yes xm-console talk 'echo one-$((40 + 2))' one-42 xm console a
+# Stock xl forwards input from a terminal only; so its pseudo terminal is typed into by hand, and it shows what our client types.
+if [ "$daemon" != /usr/sbin/xenconsoled ]; then
+    tty=$(xenstore-read "/local/domain/$id/console/tty")
+    printf 'echo two-$((40 + 3))\r' > "$tty"
+    yes tty-input wait_for 20 kept a two-43
+    xl console a > /tmp/stock 2>&1 < /dev/null & xl=$!
+    sleep 3
+    yes xm-beside-xl talk 'echo six-$((40 + 6))' six-46 xm console a
+    yes xl-console wait_for 10 grep -q six-46 /tmp/stock
+    kill $xl
+fi
 
 # The daemon goes and comes; what the guest says meanwhile is in the ring.
 kill "$(cat /run/zendo/xenconsoled.pid)"
 yes stop wait_for 10 sh -c '[ ! -e /run/zendo/xenconsoled.pid ]'
 yes restart start_daemon
-(sleep 2; printf 'echo three-$((40 + 4))\r'; sleep 3; printf '\035') | timeout 30 xm console a > /tmp/ours 2>&1
-yes after-restart grep -q three-44 /tmp/ours
+yes after-restart talk 'echo three-$((40 + 4))' three-44 xm console a
 # A guest that prints as fast as it can: the daemon stays small, and what is kept is bounded.
 (printf 'while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done\r'; sleep 1; printf '\035') | timeout 30 xm console a > /dev/null 2>&1
 pid=$(cat /run/zendo/xenconsoled.pid)
