@@ -161,7 +161,9 @@ static int domain_kill_step(struct domain *d)
 {
     switch (d->kill_stage) {
     case 0:
-        d->dying = true;
+        spin_lock(&d->page_lock); /* who counts frames for it sees it, or is counted when they are swept */
+        WRITE_ONCE(d->dying, true);
+        spin_unlock(&d->page_lock);
         domain_pause(d);
         domain_kill_timers(d);
         return 0;

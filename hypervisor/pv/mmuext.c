@@ -145,6 +145,26 @@ static int set_user_root(struct vcpu *v, uint64_t mfn_val)
 
 /* --- pinning ---------------------------------------------------------------------------------------- */
 
+static int unpin(struct vcpu *v, struct domain *d, uint64_t mfn_val)
+{
+    struct page *pg = get_page_of_mfn(mfn(mfn_val), d);
+    uint64_t x;
+    int rc = 0;
+
+    if (!pg)
+        return -XEN_EINVAL;
+    x = __atomic_fetch_and(&pg->type, ~PGT_PINNED, __ATOMIC_ACQ_REL);
+    if (!(x & PGT_PINNED)) {
+        rc = -XEN_EINVAL;
+    } else {
+        __atomic_fetch_sub(&d->pt_pins, 1, __ATOMIC_RELAXED);
+        if (pgt_put_page(pg, true))
+            to_x86(v)->drain = pg;
+    }
+    put_page(pg);
+    return rc;
+}
+
 static int pin(struct vcpu *v, struct domain *d, uint64_t mfn_val, uint64_t type)
 {
     struct page *pg = get_page_of_mfn(mfn(mfn_val), d);
@@ -165,28 +185,13 @@ static int pin(struct vcpu *v, struct domain *d, uint64_t mfn_val, uint64_t type
             to_x86(v)->drain = pg;
         return -XEN_EINVAL;
     }
-    __atomic_fetch_add(&d->pt_pins, 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-static int unpin(struct vcpu *v, struct domain *d, uint64_t mfn_val)
-{
-    struct page *pg = get_page_of_mfn(mfn(mfn_val), d);
-    uint64_t x;
-    int rc = 0;
-
-    if (!pg)
+    __atomic_fetch_add(&d->pt_pins, 1, __ATOMIC_SEQ_CST);
+    /* The end of d does it the other way round: it marks d, then looks for pins. */
+    if (unlikely(READ_ONCE(d->dying))) {
+        (void)unpin(v, d, mfn_val);
         return -XEN_EINVAL;
-    x = __atomic_fetch_and(&pg->type, ~PGT_PINNED, __ATOMIC_ACQ_REL);
-    if (!(x & PGT_PINNED)) {
-        rc = -XEN_EINVAL;
-    } else {
-        __atomic_fetch_sub(&d->pt_pins, 1, __ATOMIC_RELAXED);
-        if (pgt_put_page(pg, true))
-            to_x86(v)->drain = pg;
     }
-    put_page(pg);
-    return rc;
+    return 0;
 }
 
 /* --- pages by number ---------------------------------------------------------------------------------- */

@@ -59,7 +59,8 @@ static int sweep_list(struct domain *d)
         if (rc)
             return rc;
     }
-    return 0;
+    /* Somebody has reserved frames before d was dying, and they are on their way to the list. */
+    return READ_ONCE(d->tot_pages) ? -XEN_ERESTART : 0;
 }
 
 static int sweep_table(struct domain *d, uint64_t *cursor)
