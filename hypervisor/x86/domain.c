@@ -31,6 +31,7 @@ struct domain *arch_domain_alloc(void)
 void arch_domain_free(struct domain *d)
 {
     policy_domain_free(d);
+    iocaps_free(d);
     zfree(to_x86d(d)->e820);
     zfree(to_x86d(d));
 }

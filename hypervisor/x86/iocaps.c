@@ -5,7 +5,9 @@
  * interval timer, its console port, and RAM (which is a matter of page ownership, not of this list).
  *
  * Two port maps: `denied` is what is refused; x86_domain.iobitmap, for the TSS, is what traps: a superset
- * (PCI configuration, the shared timer port). Set up once, before the domain runs; immutable afterwards.
+ * (PCI configuration, the shared timer port). The hardware domain's are set up once, before it runs. Others get
+ * rights by control calls, while they are paused: their own vCPUs are the ones that look without a lock. Their
+ * accesses to ports all trap.
  */
 #include "acpi.h"
 #include "boot.h"
@@ -18,6 +20,7 @@
 #define PORTS 65536
 #define MAX_RANGES 320
 #define MAX_IRQS_DENIED 4
+#define MAX_IRQS_GRANTED 16
 #define LAPIC_DEFAULT 0xfee00000ULL
 
 struct range {
@@ -30,6 +33,9 @@ struct io_caps {
     unsigned nr_mem;
     unsigned irq_denied[MAX_IRQS_DENIED];
     unsigned nr_irq_denied;
+    bool irqs_listed;          /* none but these: */
+    unsigned irq_granted[MAX_IRQS_GRANTED];
+    unsigned nr_irq_granted;
 };
 
 static void ports_set(uint8_t *map, unsigned first, unsigned last)
@@ -76,6 +82,12 @@ bool irq_allowed(const struct domain *d, unsigned gsi)
 
     if (!caps)
         return false;
+    if (caps->irqs_listed) {
+        for (unsigned i = 0; i < caps->nr_irq_granted; i++)
+            if (caps->irq_granted[i] == gsi)
+                return true;
+        return false;
+    }
     for (unsigned i = 0; i < caps->nr_irq_denied; i++)
         if (caps->irq_denied[i] == gsi)
             return false;
@@ -196,5 +208,102 @@ int iocaps_init_hardware(struct domain *d)
     xd->iobitmap = map_frame(m); /* both: frames of one allocation are mapped together */
     ports_init_hardware(c, xd->iobitmap);
     xd->caps = c;
+    return 0;
+}
+
+/* --- Rights of others, by control calls. d is paused; its domctl lock is held --------------------------- */
+
+/* d's record, made with no rights at all if need be; NULL: no memory. */
+static struct io_caps *caps_make(struct domain *d)
+{
+    struct x86_domain *xd = to_x86d(d);
+    struct io_caps *c = xd->caps;
+
+    if (c)
+        return c;
+    c = zalloc(sizeof(*c));
+    if (!c)
+        return NULL;
+    ports_set(c->denied, 0, PORTS - 1);
+    c->irqs_listed = true;
+    xd->caps = c;
+    return c;
+}
+
+void iocaps_free(struct domain *d)
+{
+    zfree(to_x86d(d)->caps);
+    to_x86d(d)->caps = NULL;
+}
+
+int iocaps_set_ports(struct domain *d, unsigned first, unsigned last, bool allow)
+{
+    struct io_caps *c = caps_make(d);
+
+    if (!c)
+        return -XEN_ENOMEM;
+    for (unsigned p = first; p <= last && p < PORTS; p++) {
+        if (allow)
+            c->denied[p >> 3] &= (uint8_t)~(1U << (p & 7));
+        else
+            c->denied[p >> 3] |= (uint8_t)(1U << (p & 7));
+    }
+    return 0;
+}
+
+/* Put [first, last] on the list, which does not touch it: what did was taken off. */
+static int mem_insert(struct io_caps *c, uint64_t first, uint64_t last)
+{
+    unsigned i = 0;
+
+    if (c->nr_mem == MAX_RANGES)
+        return -XEN_E2BIG;
+    while (i < c->nr_mem && c->mem[i].last < first)
+        i++;
+    for (unsigned k = c->nr_mem++; k > i; k--)
+        c->mem[k] = c->mem[k - 1];
+    c->mem[i] = (struct range){first, last};
+    return 0;
+}
+
+/* Grow [*first, *last] by what touches it. */
+static void mem_join(const struct io_caps *c, uint64_t *first, uint64_t *last)
+{
+    for (unsigned i = 0; i < c->nr_mem; i++)
+        if (c->mem[i].last + 1 >= *first && c->mem[i].first <= *last + 1) {
+            *first = MIN(*first, c->mem[i].first);
+            *last = MAX(*last, c->mem[i].last);
+        }
+}
+
+int iocaps_set_mem(struct domain *d, uint64_t first, uint64_t last, bool allow)
+{
+    struct io_caps *c = caps_make(d);
+    int rc;
+
+    if (!c)
+        return -XEN_ENOMEM;
+    if (allow)
+        mem_join(c, &first, &last);
+    rc = mem_remove(c, first, last);
+    return rc || !allow ? rc : mem_insert(c, first, last);
+}
+
+int iocaps_set_irq(struct domain *d, unsigned gsi, bool allow)
+{
+    struct io_caps *c = caps_make(d);
+    unsigned i = 0;
+
+    if (!c)
+        return -XEN_ENOMEM;
+    while (i < c->nr_irq_granted && c->irq_granted[i] != gsi)
+        i++;
+    if (!allow && i < c->nr_irq_granted)
+        c->irq_granted[i] = c->irq_granted[--c->nr_irq_granted];
+    if (!allow || i < c->nr_irq_granted)
+        return 0;
+    if (c->nr_irq_granted == MAX_IRQS_GRANTED)
+        return -XEN_E2BIG;
+    c->irq_granted[c->nr_irq_granted++] = gsi;
     return 0;
 }

@@ -230,9 +230,50 @@ static void test_strings(void **state)
     assert_int_equal(regs.rsi, 4094);
 }
 
+/* Another domain begins with nothing, gets ranges that grow together, and loses pieces. */
+static void test_granted(void **state)
+{
+    static struct x86_domain other;
+    struct domain *d = &other.d;
+
+    assert_false(ioport_allowed(d, 0x378, 1));
+    assert_int_equal(iocaps_set_ports(d, 0x378, 0x37f, true), 0);
+    assert_true(ioport_allowed(d, 0x37c, 4));
+    assert_false(ioport_allowed(d, 0x37d, 4));
+    assert_false(iomem_allowed(d, 0, 0));
+    assert_false(irq_allowed(d, 7)); /* none but what is given */
+    assert_int_equal(iocaps_set_irq(d, 7, true), 0);
+    assert_int_equal(iocaps_set_irq(d, 7, true), 0);
+    assert_true(irq_allowed(d, 7));
+    assert_false(irq_allowed(d, 5));
+    assert_int_equal(iocaps_set_irq(d, 7, false), 0);
+    assert_false(irq_allowed(d, 7));
+    assert_int_equal(iocaps_set_mem(d, 10, 19, true), 0);
+    assert_int_equal(iocaps_set_mem(d, 30, 39, true), 0);
+    assert_false(iomem_allowed(d, 15, 35));
+    assert_int_equal(iocaps_set_mem(d, 20, 29, true), 0);
+    assert_true(iomem_allowed(d, 10, 39));
+    assert_int_equal(iocaps_set_mem(d, 15, 16, false), 0);
+    assert_false(iomem_allowed(d, 10, 15));
+    assert_true(iomem_allowed(d, 10, 14) && iomem_allowed(d, 17, 39));
+    assert_int_equal(iocaps_set_mem(d, 0, 100, true), 0);
+    assert_true(iomem_allowed(d, 0, 100));
+    for (unsigned n = 0; n < 1000; n++) { /* bounded */
+        int rc = iocaps_set_mem(d, 1000 + n * 2, 1000 + n * 2, true);
+
+        assert_true(!rc || rc == -XEN_E2BIG);
+        assert_int_equal(iomem_allowed(d, 1000 + n * 2, 1000 + n * 2), !rc);
+    }
+    assert_int_equal(iocaps_set_ports(d, 0, 0xffff, false), 0);
+    assert_false(ioport_allowed(d, 0x378, 1));
+    iocaps_free(d);
+    assert_false(iomem_allowed(d, 0, 100));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_granted),
         cmocka_unit_test(test_ports), cmocka_unit_test(test_memory), cmocka_unit_test(test_privilege),
         cmocka_unit_test(test_sizes), cmocka_unit_test(test_strings),
     };

@@ -125,6 +125,12 @@ int guest_msr_write(struct vcpu *v, uint32_t msr, uint64_t val) __must_check;
 bool ioport_allowed(const struct domain *d, unsigned port, unsigned bytes);
 bool iomem_allowed(const struct domain *d, uint64_t first_mfn, uint64_t last_mfn);
 bool irq_allowed(const struct domain *d, unsigned gsi);
+/* Give a domain that is not the hardware domain rights, or take them; it is paused. -XEN_ENOMEM, -XEN_E2BIG: too many
+ * ranges. */
+int iocaps_set_ports(struct domain *d, unsigned first, unsigned last, bool allow) __must_check;
+int iocaps_set_mem(struct domain *d, uint64_t first, uint64_t last, bool allow) __must_check;
+int iocaps_set_irq(struct domain *d, unsigned gsi, bool allow) __must_check;
+void iocaps_free(struct domain *d);
 /* Boot: dom0's share of the machine. */
 int iocaps_init_hardware(struct domain *d);
 /* Port I/O on behalf of a guest after checks: dom0's real device, or all ones. pv/ioport.c */
