@@ -122,8 +122,8 @@ static void log_write(struct guest *g, const char *data, size_t n)
 }
 _Static_assert(RING_OUT + 40 <= 4096, "a part and its stamp fit log_write's buffer");
 
-/* What is in the ring, to all who want it. */
-static void guest_take_output(struct guest *g)
+/* What is in the ring, to all who want it; how much it was. */
+static size_t guest_take_output(struct guest *g)
 {
     char out[RING_OUT];
     bool bad = g->ring.bad;
@@ -132,24 +132,26 @@ static void guest_take_output(struct guest *g)
     if (g->ring.bad && !bad)
         warn("domain %u (%s): its console ring's indexes make no sense; output may be lost", g->domid, g->name);
     if (!n)
-        return;
+        return 0;
     keep_write(&g->history, out, n);
     if (guest_options.log_dir)
         log_write(g, out, n);
     tty_write(&g->tty, out, n);
     clients_output(g, out, n);
+    return n;
 }
 
-static void guest_give_input(struct guest *g)
+static size_t guest_give_input(struct guest *g)
 {
     size_t n = g->n_in ? ring_put(&g->ring, g->in, g->n_in) : 0;
 
     if (!n)
-        return;
+        return 0;
     memmove(g->in, g->in + n, g->n_in - n);
     g->n_in -= n;
     clients_guest_room(g);
     loop_want(&g->tty.source, g->tty.source.events | EPOLLIN);
+    return n;
 }
 
 /* One look at the ring, if the guest's window has one left. */
@@ -165,9 +167,10 @@ void guest_serve(struct guest *g)
     if (g->throttled)
         return; /* the port stays masked */
     g->rounds--;
-    guest_take_output(g);
-    guest_give_input(g);
-    machine_event_notify(g->port);
+    size_t moved = guest_take_output(g);
+    moved += guest_give_input(g);
+    if (moved)
+        machine_event_notify(g->port);
     machine_event_done(g->port);
 }
 
