@@ -16,8 +16,9 @@ cp /bin/busybox "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
 cp scripts/dom0/init "$root/init"
 for name in poweroff reboot halt; do cp scripts/dom0/poweroff "$root/scripts/bin/$name"; done
-cp tests/system/dom0/*.sh scripts/dom0/shrc "$root/scripts/"
+cp tests/system/dom0/*.sh scripts/demo/*.sh scripts/dom0/shrc "$root/scripts/"
 ${CC:-gcc} -O2 -Wall -static -pthread -o "$root/scripts/bin/mixload" tests/system/dom0/mixload.c
+cp scripts/guest/roles/udhcpc "$root/scripts/bin/udhcpc-script"
 chmod 755 "$root/init" "$root/scripts/bin/"*
 
 scripts/take-modules.sh "$kernel" scripts/dom0/modules "$root"

@@ -15,6 +15,8 @@ cp build/store-tools/root/usr/bin/xenstore* "$out/usr/bin/"
 for program in "$out"/usr/sbin/* "$out"/usr/bin/*; do
     ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p'
 done | sort -u | while read -r lib; do cp -L "$lib" "$out/lib/x86_64-linux-gnu/"; done
+# Named by no program: pthread_cancel loads it.
+cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$out/lib/x86_64-linux-gnu/"
 cp -L /lib64/ld-linux-x86-64.so.2 "$out/lib64/"
 cp scripts/toolstack/services "$out/scripts/"
 cp scripts/toolstack/*.cfg "$out/etc/xen/"

@@ -1,5 +1,5 @@
 # Domain 0's kernel and image, GRUB's CD image, `make run`. The variables of run: scripts/run.sh.
-DOM0_SRC := $(wildcard scripts/dom0/* tests/system/dom0/*) scripts/dom0-image.sh scripts/take-modules.sh scripts/pack-initramfs.sh
+DOM0_SRC := $(wildcard scripts/dom0/* scripts/demo/*.sh tests/system/dom0/*) scripts/dom0-image.sh scripts/take-modules.sh scripts/pack-initramfs.sh
 GUEST_SRC := $(wildcard scripts/guest/* scripts/guest/roles/*) scripts/guest-image.sh scripts/take-modules.sh scripts/pack-initramfs.sh
 
 # Downloaded once and kept, also by `make clean`: remove build/kernel/FLAVOUR for a newer one.
@@ -29,7 +29,26 @@ $(B)/dom0-%-stress.gz: $(B)/kernel/%/version $(B)/stress/version $(DOM0_SRC)
 $(B)/guest-%.gz: $(B)/kernel/%/version $(GUEST_SRC)
 	scripts/guest-image.sh $(B)/kernel/$* $@
 $(B)/data-%.img: $(B)/guest-%.gz scripts/data-image.sh
-	scripts/data-image.sh $@ 512 $(B)/kernel/$* $(B)/guest-$*.gz
+	scripts/data-image.sh $@ 512 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz
+
+# The demo's guests: a firewall with Debian's nft, a log server with Debian's rsyslog. `make demo` runs them by itself.
+DEMO_SRC := $(wildcard scripts/demo/*)
+RSYSLOG := imudp lmnet
+$(B)/demo-nft/version: scripts/fetch-programs.sh
+	rm -rf $(@D)
+	scripts/fetch-programs.sh $(@D) nftables -- usr/sbin/nft
+$(B)/demo-rsyslog/version: scripts/fetch-programs.sh
+	rm -rf $(@D)
+	scripts/fetch-programs.sh $(@D) rsyslog -- usr/sbin/rsyslogd $(RSYSLOG:%=usr/lib/x86_64-linux-gnu/rsyslog/%.so)
+$(B)/firewall-%.gz: $(B)/kernel/%/version $(B)/demo-nft/version $(GUEST_SRC)
+	EXTRA=$(B)/demo-nft/root MODULES="nf_tables nft_chain_nat nft_masq nft_ct" scripts/guest-image.sh $(B)/kernel/$* $@
+$(B)/logserver-%.gz: $(B)/kernel/%/version $(B)/demo-rsyslog/version $(GUEST_SRC)
+	EXTRA=$(B)/demo-rsyslog/root scripts/guest-image.sh $(B)/kernel/$* $@
+$(B)/demo-%.img: $(B)/guest-%.gz $(B)/firewall-%.gz $(B)/logserver-%.gz $(DEMO_SRC) scripts/data-image.sh
+	scripts/data-image.sh $@ 128 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz $(B)/firewall-$*.gz=firewall.gz \
+	  $(B)/logserver-$*.gz=logserver.gz $(wildcard scripts/demo/*.cfg)
+demo: $(HV) $(B)/dom0-$(FLAVOUR).gz $(B)/demo-$(FLAVOUR).img
+	@HV=$(HV) FLAVOUR=$(FLAVOUR) scripts/demo.py
 
 # Domain 0 with Debian's xl, xenstored, xenconsoled in place of ours: make stock-image; make run TOOLS=stock.
 $(B)/xen-tools/version: scripts/fetch-xen-tools.sh scripts/fetch-programs.sh
@@ -51,8 +70,8 @@ $(B)/reference/xen.elf:
 $(B)/zendo.iso: $(B)/zendo.gz $(B)/dom0-$(FLAVOUR).gz scripts/make-iso.sh
 	FLAVOUR=$(FLAVOUR) scripts/make-iso.sh $@
 
-.PRECIOUS: $(B)/kernel/%/version $(B)/dom0-%.gz $(B)/guest-%.gz $(B)/data-%.img
-.PHONY: run iso dom0 stock-image
+.PRECIOUS: $(B)/kernel/%/version $(B)/dom0-%.gz $(B)/guest-%.gz $(B)/data-%.img $(B)/firewall-%.gz $(B)/logserver-%.gz $(B)/demo-%.img
+.PHONY: run iso dom0 stock-image demo
 TOOLS ?= zendo
 RUN_IMAGE := $(B)/dom0-$(FLAVOUR)$(if $(filter stock,$(TOOLS)),-stock).gz
 dom0: $(B)/dom0-$(FLAVOUR).gz
