@@ -247,7 +247,9 @@ int main(int argc, char **argv)
     /* Before the connection to the store, which has a thread of its own. */
     int rc = daemonize();
     rc = rc ? rc : pid_write();
-    rc = rc ? rc : loop_open();
+    if (rc)
+        return fail();
+    rc = loop_open();
     rc = rc ? rc : machine_open();
     rc = rc ? rc : sources_open();
     rc = rc ? rc : machine_store_watch("@introduceDomain", "domains");
@@ -257,8 +259,10 @@ int main(int argc, char **argv)
     rc = rc ? rc : clients_open(socket_path);
     if (!rc && (rc = guests_scan()) > 0)
         rc = 0;
-    if (rc)
+    if (rc) {
+        unlink(pid_path);
         return fail();
+    }
     daemon_ready();
     rc = serve();
     guests_end();
