@@ -107,7 +107,7 @@ static int disk_measure(const struct disk_config *d, struct disk_source *src, in
     if (d->format != DISK_RAW)
         return 0;
     if (src->bytes < 512)
-        return fault(-EINVAL, "disk %s: is empty (%llu bytes); give it a size: truncate -s 4G %s", src->path,
+        return fault(-EINVAL, "disk %s: holds %llu bytes, less than one sector; give it a size: truncate -s 4G %s", src->path,
                      (unsigned long long)src->bytes, src->path);
     if (src->bytes % 512)
         warn("disk %s: its size is no multiple of 512; the guest does not see the last %u bytes", src->path, (unsigned)(src->bytes % 512));

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What devices are in the store, and who is found to use an image, over a store in a table (fake_xs.h).
+ * sources: toolstack/lib/device.c toolstack/lib/device_script.c toolstack/lib/disk_check.c toolstack/lib/disk_users.c toolstack/lib/disk_loop.c toolstack/lib/disk_nbd.c toolstack/lib/disk_vdev.c toolstack/lib/store.c toolstack/lib/store_wait.c toolstack/lib/fault.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "device.h"
+#include "disk.h"
+#include "fake_xs.h"
+#include "fault.h"
+#include "store.h"
+
+static char image[64], other[64], socket_path[64];
+
+static int start(void **state)
+{
+    n_fake = 0;
+    fault_clear();
+    return 0;
+}
+
+static void is(const char *path, const char *value)
+{
+    struct fake_node *n = fake_find(path);
+
+    if (!n)
+        fail_msg("%s is missing", path);
+    assert_string_equal(n->value, value);
+}
+
+static void test_base(void **state)
+{
+    struct device dev;
+
+    device_init(&dev, 3, "vbd", 51712);
+    assert_false(device_exists(&dev));
+    assert_int_equal(device_write_base(&dev), 0);
+    assert_int_equal(device_put_back(&dev, "mode", "w"), 0);
+    is("/local/domain/3/device/vbd/51712/backend", "/local/domain/0/backend/vbd/3/51712");
+    is("/local/domain/3/device/vbd/51712/state", "1");
+    is("/local/domain/0/backend/vbd/3/51712/frontend", "/local/domain/3/device/vbd/51712");
+    is("/local/domain/0/backend/vbd/3/51712/frontend-id", "3");
+    is("/local/domain/0/backend/vbd/3/51712/online", "1");
+    is("/libxl/3/device/vbd/51712/backend", "/local/domain/0/backend/vbd/3/51712");
+    is("/libxl/3/device/vbd/51712/mode", "w");
+    /* The guest owns its end, reads ours, and neither sees nor writes the record. */
+    assert_string_equal(fake_find("/local/domain/3/device/vbd/51712")->owner, "n3,r0");
+    assert_string_equal(fake_find("/local/domain/0/backend/vbd/3/51712")->owner, "n0,r3");
+    assert_string_equal(fake_find("/libxl/3/device/vbd/51712")->owner, "n0");
+    assert_true(device_exists(&dev));
+    assert_int_equal(device_close(&dev, true, 10), 0);
+    assert_int_equal(device_forget(&dev), 0);
+    assert_int_equal(n_fake, 0);
+}
+
+static int collect(const struct device *dev, void *arg)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 32, "%u ", dev->id);
+    return 0;
+}
+
+static void test_each(void **state)
+{
+    static const unsigned ids[] = { 51728, 768, 268439552, 51712 };
+    char text[128] = "";
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct device dev;
+        device_init(&dev, 1, "vbd", ids[i]);
+        device_write_base(&dev);
+    }
+    assert_int_equal(device_each(1, "vbd", collect, text), 0);
+    assert_string_equal(text, "768 51712 51728 268439552 ");
+    assert_int_equal(device_each(2, "vbd", collect, text), 0);
+}
+
+/* Guest 5 has the image as xvdb with `mode`. */
+static void someone_has(const char *file, const char *mode)
+{
+    struct device dev;
+
+    device_init(&dev, 5, "vbd", 51728);
+    device_write_base(&dev);
+    device_put_back(&dev, "params", "%s", file);
+    device_put_back(&dev, "mode", "%s", mode);
+    store_write("/local/domain/5/name", "web");
+}
+
+static void test_users(void **state)
+{
+    struct disk_config d = { .target = image, .vdev = (char *)"xvda" };
+
+    assert_int_equal(disk_check(&d, -1), 0);
+    someone_has(image, "w");
+    assert_int_equal(disk_check(&d, -1), -EBUSY);
+    assert_non_null(strstr(fault_text(), "guest 'web' (domain 5) has it as xvdb for writing"));
+    assert_non_null(strstr(fault_text(), "'w!'"));
+    fault_clear();
+    d.readonly = true;
+    assert_int_equal(disk_check(&d, -1), -EBUSY);
+    d.shared = true;
+    assert_int_equal(disk_check(&d, -1), 0);
+    d.shared = false;
+    start(state);
+    someone_has(image, "r");                    /* two readers may */
+    assert_int_equal(disk_check(&d, -1), 0);
+    d.readonly = false;                         /* a reader and a writer may not */
+    assert_int_equal(disk_check(&d, -1), -EBUSY);
+    start(state);
+    someone_has(other, "w");
+    assert_int_equal(disk_check(&d, -1), 0);
+}
+
+/* A hard link is the same image. */
+static void test_users_link(void **state)
+{
+    struct disk_config d = { .target = image, .vdev = (char *)"xvda" };
+    char link_name[80];
+
+    snprintf(link_name, sizeof(link_name), "%s.link", image);
+    assert_int_equal(link(image, link_name), 0);
+    someone_has(link_name, "w");
+    assert_int_equal(disk_check(&d, -1), -EBUSY);
+    unlink(link_name);
+}
+
+static void refused(struct disk_config d, int domid, const char *says)
+{
+    fault_clear();
+    assert_true(disk_check(&d, domid) < 0);
+    if (!strstr(fault_text(), says))
+        fail_msg("says: %s", fault_text());
+}
+
+static void test_refusals(void **state)
+{
+    struct disk_config d = { .target = image, .vdev = (char *)"xvda" }, x;
+
+    x = d, x.vdev = (char *)"foo";
+    refused(x, -1, "disk name 'foo'");
+    x = d, x.target = (char *)"/nonexistent/x";
+    refused(x, -1, "No such file");
+    x = d, x.how = DISK_PHY;
+    refused(x, -1, "is a file, not a block device");
+    x = d, x.target = (char *)"/dev/null";
+    refused(x, -1, "neither a file nor a block device");
+    x = d, x.format = DISK_QCOW2;
+    refused(x, -1, "is no qcow2 image");
+    x = d, x.script = (char *)"nonexistent-script";
+    refused(x, -1, "put it there");
+    x = d, x.backend = (char *)"driver";
+    refused(x, -1, "domain 0 only");
+    x = d, x.target = NULL;
+    refused(x, -1, "without a medium");
+    someone_has(other, "r");
+    x = d, x.vdev = (char *)"xvdb";
+    refused(x, 5, "has a disk of that name");
+    assert_int_equal(truncate(other, 100), 0);
+    x = d, x.target = other;
+    refused(x, -1, "holds 100 bytes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
+        cmocka_unit_test_setup(test_users_link, start), cmocka_unit_test_setup(test_refusals, start),
+    };
+
+    snprintf(image, sizeof(image), "/tmp/zendo-disk.%d", getpid());
+    snprintf(other, sizeof(other), "/tmp/zendo-other.%d", getpid());
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(i ? other : image, "w");
+        if (!f || ftruncate(fileno(f), 65536))
+            return 1;
+        fclose(f);
+    }
+    snprintf(socket_path, sizeof(socket_path), "/tmp/zendo-store.%d", getpid());
+    if (fake_begin(socket_path))
+        return 1;
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(image);
+    unlink(other);
+    fake_end(socket_path);
+    return rc;
+}
