@@ -2,13 +2,14 @@
 /*
  * Kernel images: ELF with Xen's notes, bzImage with each packer; damaged and hostile files get an error, a text and no read outside
  * (they are in exactly sized heap blocks).
- * sources: toolstack/lib/build_image.c toolstack/lib/build_unpack.c toolstack/lib/fault.c
+ * sources: toolstack/lib/build_image.c toolstack/lib/build_unpack.c toolstack/lib/build_compact.c toolstack/lib/fault.c
  * libs: -llzma -lz -llz4 -lzstd
  */
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,10 +253,77 @@ static void test_packers(void **state)
     }
 }
 
+/* --- compact --------------------------------------------------------------------------------------------------------------- */
+
+/* What an image is in memory. */
+static uint8_t *lay_out(const struct image *im)
+{
+    uint8_t *m = calloc(1, im->end - im->start);
+
+    for (unsigned i = 0; i < im->n_segments; i++)
+        memcpy(m + (im->segment[i].start - im->start), im->elf + im->segment[i].offset, im->segment[i].file_bytes);
+    return m;
+}
+
+/* A kernel of some MiB with runs of zeroes by `pattern`, a bit for each 64 KiB. */
+static void check_compact(const char *pattern)
+{
+    size_t chunks = strlen(pattern), bytes = DATA + chunks * 65536 + 100;
+    uint8_t *b = calloc(1, bytes);
+    struct kernel k;
+    struct image im, again;
+
+    make(&k);
+    note(&k, XEN_ELFNOTE_INIT_P2M, 0x8000000000);
+    note(&k, XEN_ELFNOTE_MOD_START_PFN, 1);
+    segment(&k, 0)->p_filesz = chunks * 65536 + 100;
+    segment(&k, 0)->p_memsz = chunks * 65536 + 5000;
+    memcpy(b, k.b, DATA);
+    for (size_t i = 0; i < chunks; i++)
+        if (pattern[i] == 'x')
+            memset(b + DATA + i * 65536 + i, 1 + (int)i, 1000);
+    b[bytes - 1] = 7;
+    assert_int_equal(image_parse(&im, "k", b, bytes), 0);
+
+    FILE *f = tmpfile();
+    assert_true(image_write_compact(&im, fileno(f)));
+    fseek(f, 0, SEEK_END);
+    size_t size = (size_t)ftell(f);
+    uint8_t *c = malloc(size), *m1 = lay_out(&im), *m2;
+
+    rewind(f);
+    assert_int_equal(fread(c, 1, size, f), size);
+    assert_int_equal(image_parse(&again, "c", c, size), 0);
+    assert_true(again.start == im.start && again.end == im.end && again.entry == im.entry && again.virt_base == im.virt_base);
+    assert_true(again.has_init_p2m && again.init_p2m == im.init_p2m && again.initrd_by_pfn && !again.has_hypercall_page);
+    m2 = lay_out(&again);
+    assert_memory_equal(m1, m2, im.end - im.start);
+    if (!strchr(pattern, 'x'))
+        assert_true(size < 3 * 4096);
+    free(b);
+    free(c);
+    free(m1);
+    free(m2);
+    fclose(f);
+}
+
+static void test_compact(void **state)
+{
+    static const char *const patterns[] = { "", "x", ".", "xxxx", "....", "x..x", ".xx.", "x.x.x.x" };
+    char many[600];
+
+    for (unsigned i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+        check_compact(patterns[i]);
+    for (unsigned i = 0; i < 400; i++)
+        many[i] = i % 2 ? 'x' : '.';
+    many[400] = 0;
+    check_compact(many); /* more runs than there may be segments */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_sound), cmocka_unit_test(test_paddr_offset), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_packers) };
+        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_packers), cmocka_unit_test(test_compact) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

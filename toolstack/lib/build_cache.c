@@ -118,27 +118,21 @@ static bool cache_affords(size_t bytes)
 }
 
 /* Not being able to keep an image is no failure. The name appears when the file is complete. */
-static void cache_store(const char *folder, const char *name, const uint8_t *data, size_t bytes)
+static void cache_store(const char *folder, const char *name, const struct image *im)
 {
     char temporary[4096];
-    size_t done = 0;
 
-    if (!cache_affords(bytes) || (mkdir(folder, 0700) && errno != EEXIST))
+    if (!cache_affords(image_compact_bytes(im)) || (mkdir(folder, 0700) && errno != EEXIST))
         return;
     cache_trim(folder);
     snprintf(temporary, sizeof(temporary), "%s/.new-%d", folder, (int)getpid());
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0)
         return;
-    while (done < bytes) {
-        ssize_t n = write(fd, data + done, bytes - done);
+    bool done = image_write_compact(im, fd);
 
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
     close(fd);
-    if (done < bytes || rename(temporary, name))
+    if (!done || rename(temporary, name))
         unlink(temporary);
 }
 
@@ -163,7 +157,7 @@ static int unpack_file(struct image *im, const char *path, void *file, size_t by
     else
         memset(im, 0, sizeof(*im));
     if (!rc && unpacked && folder)
-        cache_store(folder, cached, unpacked, payload_bytes);
+        cache_store(folder, cached, im);
     im->heap = unpacked;
     im->mapped = file;
     im->mapped_bytes = bytes;

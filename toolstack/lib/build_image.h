@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMAGE_MAX_SEGMENTS 32U
+#define IMAGE_MAX_SEGMENTS 128U
 #define IMAGE_MAX_BYTES (1ULL << 30) /* unpacked, and in memory */
 
 struct image_segment {
@@ -42,6 +42,10 @@ int image_parse(struct image *im, const char *name, const uint8_t *elf, size_t b
  */
 int image_unpack(const char *name, const uint8_t *data, size_t bytes, size_t max, uint8_t **out, const uint8_t **payload,
                  size_t *payload_bytes);
+
+/* Writes a parsed image as an ELF file that parses to the same, without its long runs of zeroes (build_compact.c). */
+bool image_write_compact(const struct image *im, int fd);
+uint64_t image_compact_bytes(const struct image *im); /* about its size */
 
 /* All of it: opens the file, unpacks (or takes what an earlier call left in `cache_folder`, NULL = none) and parses. */
 int image_load(struct image *im, const char *path, const char *cache_folder);
