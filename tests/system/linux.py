@@ -127,6 +127,9 @@ TABLE = [
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
 
+    # Our xenstored under domain 0's kernel, restarted.
+    Config("store", script="store.sh", cpus=2, timeout=200),
+
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
