@@ -120,6 +120,20 @@ step_misc() {
     yes xentop sh -c 'xentop -b -i 1 | grep -q " g "'
     yes claims xl claims
 }
+# A checkpoint, after which the guest goes on; then away and back.
+step_save() {
+    yes save-checkpoint timeout 120 xl save -c g /tmp/g.save
+    lines=$(wc -l < $console_log)
+    yes runs-after-checkpoint wait_for 20 sh -c "[ \$(wc -l < $console_log) -gt $((lines + 2)) ]"
+    rm -f /tmp/g.save
+    yes save timeout 120 xl save g /tmp/g.save
+    if in_list g; then fail saved-is-gone "still listed"; else pass saved-is-gone; fi
+    yes restore timeout 120 xl restore /tmp/g.save
+    rm -f /tmp/g.save
+    id=$(xl domid g)
+    xl console g > $console_log 2>/tmp/console.err &
+    yes runs-after-restore wait_for 30 guest_says "vCPUs"
+}
 step_destroy() {
     yes destroy timeout 60 xl destroy g
     if in_list g; then fail destroyed "still listed"; else pass destroyed; fi
@@ -149,7 +163,7 @@ step_bad() {
 
 truncate -s 16M /tmp/disk.img /tmp/disk2.img
 steps=$(word steps)
-for step in $(echo "${steps:-info,create,console,list,sched,dmesg,pause,memory,vcpus,block,network,misc,destroy,shutdown,bad}" | tr , ' '); do
+for step in $(echo "${steps:-info,create,console,list,sched,dmesg,pause,memory,vcpus,block,network,misc,save,destroy,shutdown,bad}" | tr , ' '); do
     echo "step $step"
     step_"$step" || { echo "not ok $step: stops here"; break; }
 done
