@@ -47,8 +47,8 @@ def tool(name, *args, timeout=10):
 class Client:
     def __init__(self):
         self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(sock)      # waits if the daemon is behind with accepting
         self.s.settimeout(10)
-        self.s.connect(sock)
 
     def close(self):
         self.s.close()

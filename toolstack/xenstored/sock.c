@@ -231,7 +231,7 @@ int sock_listen(struct host *host, const char *path, int fd)
         unlink(path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         umask(0177);
-        rc = fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) || listen(fd, 128) ? -errno : 0;
+        rc = fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) || listen(fd, 1024) ? -errno : 0;
         umask(022);
         if (rc)
             return rc;
