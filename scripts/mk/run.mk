@@ -61,6 +61,15 @@ $(B)/dom0-%-stock.gz: $(B)/kernel/%/version $(B)/xen-tools/version $(wildcard sc
 	EXTRA=$(B)/xen-tools/root scripts/dom0-image.sh $(B)/kernel/$* $@
 stock-image: $(B)/dom0-$(FLAVOUR)-stock.gz $(B)/data-$(FLAVOUR).img
 
+# Domain 0 with Debian's cluster agents, for the test ocf.sh.
+$(B)/ocf/version: scripts/fetch-programs.sh
+	rm -rf $(@D)
+	scripts/fetch-programs.sh $(@D) resource-agents -- usr/lib/ocf
+$(B)/dom0-%-ocf.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/ocf/version $(DOM0_SRC)
+	rm -rf $(B)/ocf/all && cp -a $(B)/toolstack-root $(B)/ocf/all
+	mkdir -p $(B)/ocf/all/usr/lib && cp -a $(B)/ocf/root/usr/lib/ocf $(B)/ocf/all/usr/lib/
+	EXTRA=$(B)/ocf/all scripts/dom0-image.sh $(B)/kernel/$* $@
+
 # The reference hypervisor, for comparisons: make run HV=build/reference/xen.elf CPU=max,-smap.
 $(B)/reference/xen.elf:
 	mkdir -p $(@D)

@@ -124,6 +124,15 @@ TABLE = [
     # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
     Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
+    # The same by our xm; kinds of guests; what must be refused.
+    Config("guest", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, quick=True,
+           kernel="zendo.steps=create,console,list,pause,memory,block,network,shutdown"),
+    Config("guest-all", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
+    Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data=True, timeout=900),
+    Config("guest-bad", script="bad.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=300),
+    Config("guest-ocf", script="ocf.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, extra="-ocf", timeout=400),
+    Config("guest-cycles", script="cycles.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
+
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
 

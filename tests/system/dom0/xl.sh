@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: MIT
-# Debian's own xl, xenstored and xenconsoled over this hypervisor (image dom0-amd64-stock.gz): a guest's life from create to
-# destroy, and the commands that a user types in between. zendo.steps=create,list,... runs some steps only.
+# A guest's life from create to destroy, and the commands that a user types in between: by Debian's own xl, xenstored and xenconsoled
+# (image dom0-amd64-stock.gz), or in the usual image by our xm under the name xl. zendo.steps=create,list,... runs some steps only.
 . /scripts/lib.sh
 . /scripts/services
 console_log=/tmp/console
+if [ -e /scripts/block-plain ]; then
+    disk() { echo "phy:/dev/loop$1,$2,w,script=/scripts/block-plain"; }
+    vif="bridge=xenbr0,script=/scripts/vif-plain"
+else
+    disk() { echo "file:/tmp/disk$1.img,$2,w"; }
+    vif="bridge=zbr0"
+fi
+use_loop() { [ ! -e /scripts/block-plain ] || losetup "/dev/loop$1" "/tmp/disk$1.img"; }
 
 guest_config() {
     cat > /tmp/g.cfg <<END
@@ -15,8 +23,8 @@ memory = 128
 maxmem = 192
 vcpus = 1
 maxvcpus = 2
-disk = [ "phy:/dev/loop0,xvda,w,script=/scripts/block-plain" ]
-vif = [ "bridge=xenbr0,script=/scripts/vif-plain" ]
+disk = [ "$(disk 0 xvda)" ]
+vif = [ "$vif" ]
 on_crash = "preserve"
 END
 }
@@ -35,7 +43,7 @@ step_info() {
     yes info-dom0 sh -c 'xl list | grep -Eq "^Domain-0 +0 "'
 }
 step_create() {
-    losetup /dev/loop0 /tmp/disk.img
+    use_loop 0
     guest_config
     free_before=$(free_mb)
     yes create timeout 60 xl create /tmp/g.cfg
@@ -55,7 +63,7 @@ step_list() {
     is list-memory "$(xl list g | awk 'NR == 2 { print $3 }')" 128
     is list-vcpus "$(xl list g | awk 'NR == 2 { print $4 }')" 1
     yes list-state sh -c 'xl list g | grep -Eq " (r-|-b|--)---- "'
-    yes list-long sh -c 'xl list -l g | grep -q "\"name\": \"g\""'
+    yes list-long sh -c 'xl list -l g | grep -Eq "\"name\": ?\"g\""'
     yes list-verbose sh -c 'xl list -v | grep -q "^g "'
     yes domname [ "$(xl domname "$id")" = g ]
     yes vcpu-list sh -c 'xl vcpu-list g | grep -Eq "^g +[0-9]+ +0 "'
@@ -75,7 +83,7 @@ step_dmesg() {
 }
 step_pause() {
     yes pause xl pause g
-    yes paused sh -c 'xl list g | grep -q " --p--- "'
+    yes paused sh -c 'xl list g | grep -Eq " -[b-]p--- "'
     lines=$(wc -l < $console_log)
     sleep 3
     yes paused-silent [ "$(wc -l < $console_log)" -le "$((lines + 1))" ]
@@ -98,15 +106,15 @@ step_vcpus() {
     yes one-vcpu wait_for 20 guest_says "1 vCPUs"
 }
 step_block() {
-    losetup /dev/loop1 /tmp/disk2.img
-    yes block-attach timeout 30 xl block-attach g "phy:/dev/loop1,xvdb,w,script=/scripts/block-plain"
+    use_loop 1
+    yes block-attach timeout 30 xl block-attach g "$(disk 1 xvdb)"
     yes block-in-guest wait_for 20 guest_says "disks xvda xvdb"
     yes block-list sh -c '[ $(xl block-list g | grep -c backend/vbd) = 2 ]'
     yes block-detach timeout 30 xl block-detach g xvdb
     yes block-gone wait_for 20 guest_says "disks xvda,"
 }
 step_network() {
-    yes network-attach timeout 30 xl network-attach g bridge=xenbr0 script=/scripts/vif-plain
+    yes network-attach timeout 30 xl network-attach g $(echo "$vif" | tr , " ")
     yes network-in-guest wait_for 20 guest_says "nets 2"
     yes network-list sh -c '[ $(xl network-list g | grep -c "^[01] ") = 2 ]'
     yes network-detach timeout 30 xl network-detach g 1
@@ -117,7 +125,7 @@ step_misc() {
     yes renamed in_list h
     yes rename-back xl rename h g
     yes sysrq xl sysrq g h
-    yes xentop sh -c 'xentop -b -i 1 | grep -q " g "'
+    [ ! -e /scripts/block-plain ] || yes xentop sh -c 'xentop -b -i 1 | grep -q " g "'
     yes claims xl claims
 }
 # A checkpoint, after which the guest goes on; then away and back.
@@ -139,11 +147,11 @@ step_destroy() {
     if in_list g; then fail destroyed "still listed"; else pass destroyed; fi
     yes memory-back wait_for 10 sh -c "[ \$(xl info | awk '\$1 == \"free_memory\" { print \$3 }') -ge $((free_before - 1)) ]"
     yes store-clean [ -z "$(xenstore-ls /local/domain/"$id" 2>/dev/null)" ]
-    losetup -d /dev/loop0
+    [ ! -e /scripts/block-plain ] || losetup -d /dev/loop0
 }
 step_shutdown() {
     guest_config
-    losetup /dev/loop0 /tmp/disk.img
+    use_loop 0
     yes create-again timeout 60 xl create -q /tmp/g.cfg
     id=$(xl domid g)
     xl console g > $console_log 2>/tmp/console.err &
@@ -161,7 +169,7 @@ step_bad() {
     is nothing-left "$(xl list | wc -l)" 2
 }
 
-truncate -s 16M /tmp/disk.img /tmp/disk2.img
+truncate -s 16M /tmp/disk0.img /tmp/disk1.img
 steps=$(word steps)
 for step in $(echo "${steps:-info,create,console,list,sched,dmesg,pause,memory,vcpus,block,network,misc,save,destroy,shutdown,bad}" | tr , ' '); do
     echo "step $step"
