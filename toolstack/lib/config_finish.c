@@ -135,6 +135,8 @@ static int check(struct cfg *c, struct guest_config *g)
                         (unsigned long long)(g->memory >> 10));
     if (g->maxvcpus && g->vcpus > g->maxvcpus && (var = given(c, "maxvcpus")))
         return cfg_fail(c, var->value->at, "maxvcpus is less than vcpus (%u); raise it or leave it out", g->vcpus);
+    if (!g->vcpus && (var = given(c, "vcpus")))
+        return cfg_fail(c, var->value->at, "'vcpus' is 0; a guest has at least one");
     if (g->weight == 0 && (var = given(c, "cpu_weight")))
         return cfg_fail(c, var->value->at, "'cpu_weight' is a number from 1 to 65535");
     return 0;
