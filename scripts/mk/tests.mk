@@ -69,7 +69,7 @@ soak: $(HV) $(B)/zendo.gz $(DOM0) $(B)/unit/t_sched_credit
 	STEPS_LONG=10 $(B)/unit/t_sched_credit
 	@scripts/check.py soak
 
-check-build: all toolstack guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0)
+check-build: all toolstack guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0) $(B)/demo-$(FLAVOUR).img $(B)/data-$(FLAVOUR).img
 check:
 	@rc=0; $(MAKE) --no-print-directory -k -j$(JOBS) check-build >$(B)-check.log 2>&1 || rc=$$?; \
 	mkdir -p $(B); mv $(B)-check.log $(B)/check-build.log; \
