@@ -162,7 +162,7 @@ int device_close_begin(const struct device *dev, bool force)
 
 /*
  * A frontend that was just connecting when it was asked may overlook it, and its going to 4 takes the backend there too: then
- * it is asked again. 0 when the backend is done or gone.
+ * it is asked again; a state that is written again is an event again. 0 when the backend is done or gone.
  */
 static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
 {
@@ -178,7 +178,7 @@ static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
             return state < 0 ? state : 0;
         if (store_clock_ms() >= until)
             return fault(-EBUSY, "%s %u: the guest does not let go of it; unmount it there, or use --force", dev->kind, dev->id);
-        if (!store_read_number(&now, "%s", path) && now > 0 && now < DEVICE_CLOSING && (state = store_write(path, "%u", DEVICE_CLOSING)))
+        if (!store_read_number(&now, "%s", path) && now > 0 && now <= DEVICE_CLOSING && (state = store_write(path, "%u", DEVICE_CLOSING)))
             return state;
     }
 }
