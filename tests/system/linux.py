@@ -135,6 +135,8 @@ TABLE = [
 
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
+    # Our tools: disks and networks attached and detached live, with data compared.
+    Config("attach", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=600),
 
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),
