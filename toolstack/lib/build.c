@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE 4096ULL
@@ -115,13 +116,6 @@ static int map_all(struct build *b)
     if (b->low && high)
         b->high = ctl_map(b->c, b->domid, b->mfns + b->l.apart_pfn, high, true);
     return b->low && (b->high || !high) ? 0 : -EFAULT;
-}
-
-static void unmap_all(struct build *b)
-{
-    ctl_unmap(b->c, b->low, low_pages(b));
-    ctl_unmap(b->c, b->high, b->l.end_pfn - b->l.apart_pfn);
-    b->low = b->high = NULL;
 }
 
 /* Frames of a new domain hold what their last owner left if that was domain 0: all that is not written is cleared. */
@@ -248,6 +242,60 @@ static int hypercall_page(struct build *b)
     return rc ? fault(rc, "kernel: it wants a page filled with calls of the hypervisor, which answers: %s", strerror(-rc)) : 0;
 }
 
+static int map_and_fill(struct build *b, const struct build_rings *rings, uint64_t shared_info_mfn)
+{
+    int rc = map_all(b);
+
+    return rc ? rc : fill(b, rings, shared_info_mfn);
+}
+
+/* In the child: handles of its own, since those of the parent must not be used. */
+_Noreturn static void fill_and_exit(struct build *b, const struct build_rings *rings, uint64_t shared_info_mfn, int tell)
+{
+    fault_clear();
+    int rc = ctl_open(&b->c);
+
+    rc = rc ? rc : map_and_fill(b, rings, shared_info_mfn);
+    if (rc && write(tell, fault_text(), strlen(fault_text())) < 0)
+        _exit(2);
+    _exit(rc ? 1 : 0);
+}
+
+static int wait_for_child(pid_t pid, int from)
+{
+    char text[512];
+    ssize_t n = read(from, text, sizeof(text) - 1);
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return fault(-errno, "building a guest: %s", strerror(errno));
+    if (WIFEXITED(status) && !WEXITSTATUS(status))
+        return 0;
+    text[n > 0 ? n : 0] = 0;
+    return fault(-EIO, "%s", n > 0 ? text : "building a guest: the process that fills its memory was ended");
+}
+
+/*
+ * The guest's memory is mapped and filled by a child process. A paravirtual domain 0 that unmaps tens of thousands of pages pays a
+ * trap for each; one that ends a process takes its page tables out of use first and pays none.
+ */
+static int fill_apart(struct build *b, const struct build_rings *rings, uint64_t shared_info_mfn)
+{
+    int tell[2];
+    pid_t pid = pipe2(tell, O_CLOEXEC) ? -1 : fork();
+
+    if (pid < 0)
+        return fault(-errno, "building a guest: no process: %s", strerror(errno));
+    if (!pid)
+        fill_and_exit(b, rings, shared_info_mfn, tell[1]);
+    close(tell[1]);
+    int rc = wait_for_child(pid, tell[0]);
+
+    close(tell[0]);
+    return rc;
+}
+
 int build_domain(struct build *b, struct ctl *c, domid_t domid, const struct build_rings *rings, struct build_result *result)
 {
     struct xen_domctl_getdomaininfo info;
@@ -258,9 +306,7 @@ int build_domain(struct build *b, struct ctl *c, domid_t domid, const struct bui
 
     rc = rc ? rc : ctl_set_memory_map(c, domid, b->max_pages * PAGE);
     rc = rc ? rc : ctl_populate(c, domid, 0, b->l.pages, b->mfns);
-    rc = rc ? rc : map_all(b);
-    rc = rc ? rc : fill(b, rings, info.shared_info_frame);
-    unmap_all(b);
+    rc = rc ? rc : fill_apart(b, rings, info.shared_info_frame);
     rc = rc ? rc : hypercall_page(b);
     rc = rc ? rc : mask_events(b, info.shared_info_frame);
     rc = rc ? rc : ctl_pin_l4(c, domid, b->mfns[b->l.table_pfn]);

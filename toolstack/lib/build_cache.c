@@ -47,7 +47,7 @@ static void *map_cached(const char *path, size_t *bytes)
 {
     struct stat st;
     int fd = open_file(path, &st);
-    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 
     if (fd >= 0)
         close(fd);
