@@ -44,7 +44,7 @@ class Config:
     iso: int = -1                       # GRUB's CD: number of the menu entry
     disk: str = ""                      # what domain 0 calls the disk that is added
     extra: str = ""                     # the image with more in it: "-stress"
-    data: bool = False                  # the disk with what guests are made of (/data)
+    data: object = False                # the disk with what guests are made of (/data); a word: another than build/data-FLAVOUR.img
     net: bool = False                   # a server behind the network card (soak.Server)
     timeout: int = 120
 
@@ -128,7 +128,7 @@ TABLE = [
     Config("guest", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, quick=True,
            kernel="zendo.steps=create,console,list,pause,memory,block,network,shutdown"),
     Config("guest-all", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
-    Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data=True, timeout=900),
+    Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data="kinds", timeout=900),
     Config("guest-bad", script="bad.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=300),
     Config("guest-ocf", script="ocf.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, extra="-ocf", timeout=400),
     Config("guest-cycles", script="cycles.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
@@ -181,7 +181,7 @@ def image(c):
 
 
 def data_image(c):
-    return os.path.join(ROOT, "build/data-%s.img" % c.flavour)
+    return os.path.join(ROOT, "build/%s-%s.img" % ("data" if c.data is True else c.data, c.flavour))
 
 
 def hv_words(c):
