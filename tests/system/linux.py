@@ -131,7 +131,7 @@ TABLE = [
     Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data="kinds", timeout=900),
     Config("guest-bad", script="bad.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=300),
     Config("guest-ocf", script="ocf.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, extra="-ocf", timeout=400),
-    Config("guest-cycles", script="cycles.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
+    Config("guest-churn", script="churn.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
 
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
