@@ -151,12 +151,13 @@ step_destroy() {
     [ ! -e /scripts/block-plain ] || losetup -d /dev/loop0
 }
 step_shutdown() {
-    guest_config
-    use_loop 0
-    yes create-again timeout 60 xl create -q /tmp/g.cfg
-    id=$(xl domid g)
-    xl console g > $console_log 2>/tmp/console.err &
-    yes guest-up-again wait_for 60 grep -q "guest: stays" $console_log
+    if ! in_list g; then
+        use_loop 0
+        guest_config
+        yes create-again timeout 60 xl create -q /tmp/g.cfg
+        xl console g > $console_log 2>/tmp/console.err &
+        yes guest-up-again wait_for 60 grep -q "guest: stays" $console_log
+    fi
     yes shutdown timeout 60 xl shutdown -w g
     yes gone-after-shutdown wait_for 20 sh -c '! xl domid g'
 }
