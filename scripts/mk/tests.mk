@@ -74,4 +74,4 @@ check:
 	@rc=0; $(MAKE) --no-print-directory -k -j$(JOBS) check-build >$(B)-check.log 2>&1 || rc=$$?; \
 	mkdir -p $(B); mv $(B)-check.log $(B)/check-build.log; \
 	[ $$rc = 0 ] || grep -E 'error:|Error |undefined reference|\*\*\*' $(B)/check-build.log | head -n 40; \
-	BUILT=$$rc scripts/check.py headers includes docs unit corpus toolstack guests linux
+	BUILT=$$rc scripts/check.py headers includes docs unit corpus toolstack guests linux demo

@@ -130,6 +130,8 @@ TABLE = [
     Config("guest-all", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
     Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data="kinds", timeout=900),
     Config("guest-bad", script="bad.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=300),
+    Config("guest-io", script="guestio.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, disk="vda", timeout=600,
+           qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=256 zendo.netmb=64"),
     Config("guest-ocf", script="ocf.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, extra="-ocf", timeout=400),
     Config("guest-churn", script="churn.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
 
