@@ -63,7 +63,6 @@ step_list() {
     is list-memory "$(xl list g | awk 'NR == 2 { print $3 }')" 128
     is list-vcpus "$(xl list g | awk 'NR == 2 { print $4 }')" 1
     yes list-state sh -c 'xl list g | grep -Eq " (r-|-b|--)---- "'
-    yes list-time sh -c 'xl list | awk "\$1 == \"Domain-0\" { exit !(\$6 > 1) }"'
     yes list-long sh -c 'xl list -l g | grep -Eq "\"name\": ?\"g\""'
     yes list-verbose sh -c 'xl list -v | grep -q "^g "'
     yes domname [ "$(xl domname "$id")" = g ]
@@ -122,6 +121,7 @@ step_network() {
     yes network-gone wait_for 20 guest_says "nets 1"
 }
 step_misc() {
+    yes list-time sh -c 'xl list | awk "\$1 == \"Domain-0\" { exit !(\$6 > 1) }"'
     yes rename xl rename g h
     yes renamed in_list h
     yes rename-back xl rename h g
