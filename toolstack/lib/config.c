@@ -159,7 +159,7 @@ int config_load(struct guest_config *g, const char *file, char *const words[], u
 {
     bool in = strcmp(file, "-") == 0;
     const char *name = in ? "standard input" : file;
-    size_t bytes;
+    size_t bytes = 0;
 
     *g = (struct guest_config){ 0 };
     int fd = in ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
