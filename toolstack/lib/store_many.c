@@ -52,17 +52,34 @@ static int write_all(int fd, const void *data, size_t bytes)
     return 0;
 }
 
-static int read_all(int fd, void *data, size_t bytes)
+/* What has come and is not taken yet: answers are small and many, a system call for each would be most of the work. */
+struct incoming {
+    int fd;
+    size_t at, len;
+    char bytes[16384];
+};
+
+static int read_all(struct incoming *in, void *data, size_t bytes)
 {
     char *p = data;
 
     while (bytes) {
-        ssize_t n = read(fd, p, bytes);
+        ssize_t n = in->at < in->len ? (ssize_t)(in->len - in->at) : read(in->fd, in->bytes, sizeof(in->bytes));
 
         if (n == 0 || (n < 0 && errno != EINTR))
             return many_broken();
-        p += n > 0 ? n : 0;
-        bytes -= n > 0 ? (size_t)n : 0;
+        if (n < 0)
+            continue;
+        if (in->at == in->len) {
+            in->at = 0;
+            in->len = (size_t)n;
+        }
+        size_t part = in->len - in->at < bytes ? in->len - in->at : bytes;
+
+        memcpy(p, in->bytes + in->at, part);
+        in->at += part;
+        p += part;
+        bytes -= part;
     }
     return 0;
 }
@@ -91,10 +108,10 @@ static int send_requests(int fd, const char *const *paths, unsigned n)
 }
 
 /* One answer: its number says to which request. A refusal (no such node) leaves NULL. */
-static int take_answer(int fd, char **values, unsigned n)
+static int take_answer(struct incoming *in, char **values, unsigned n)
 {
     struct xsd_sockmsg m;
-    int rc = read_all(fd, &m, sizeof(m));
+    int rc = read_all(in, &m, sizeof(m));
 
     if (rc || m.len > XENSTORE_PAYLOAD_MAX || m.req_id >= n || values[m.req_id])
         return rc ? rc : many_broken();
@@ -103,7 +120,7 @@ static int take_answer(int fd, char **values, unsigned n)
     if (!text)
         return fault(-ENOMEM, "store: no memory");
     text[m.len] = 0;
-    rc = read_all(fd, text, m.len);
+    rc = read_all(in, text, m.len);
     if (!rc && m.type == XS_READ)
         values[m.req_id] = text;
     else
@@ -114,6 +131,7 @@ static int take_answer(int fd, char **values, unsigned n)
 int store_read_many(const char *const *paths, unsigned n, char **values)
 {
     int fd = many_connect(), rc = fd < 0 ? fd : 0;
+    struct incoming in = { .fd = fd, .len = 0 };
 
     memset(values, 0, n * sizeof(*values));
     for (unsigned done = 0; done < n && !rc; done += BATCH) {
@@ -121,7 +139,7 @@ int store_read_many(const char *const *paths, unsigned n, char **values)
 
         rc = send_requests(fd, paths + done, now);
         for (unsigned i = 0; i < now && !rc; i++)
-            rc = take_answer(fd, values + done, now);
+            rc = take_answer(&in, values + done, now);
     }
     if (fd >= 0)
         close(fd);

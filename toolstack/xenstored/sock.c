@@ -11,10 +11,13 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define AHEAD_MAX 4096
+#define SEND_PARTS 32
+#define SEND_TOGETHER 8192
 #define CLIENTS_MAX 1000       /* descriptors are no endless good */
 
 struct sock {
@@ -81,6 +84,17 @@ static bool sock_feed(struct sock *s)
     return true;
 }
 
+/* Several answers and events in one call. */
+static ssize_t sock_send(struct sock *s)
+{
+    struct iovec part[SEND_PARTS];
+    struct msghdr m = { .msg_iov = part };
+
+    for (struct conn_out *o = s->e.conn.out; o && m.msg_iovlen < SEND_PARTS; o = o->next)
+        part[m.msg_iovlen++] = (struct iovec){ o->data + o->sent, o->len - o->sent };
+    return sendmsg(s->source.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static bool sock_flush(struct sock *s)
 {
     const char *bytes;
@@ -88,16 +102,27 @@ static bool sock_flush(struct sock *s)
     ssize_t n;
     bool any = false;
 
-    while ((len = conn_pending(&s->e.conn, &bytes))) {
-        n = send(s->source.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (conn_pending(&s->e.conn, &bytes)) {
+        n = sock_send(s);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             s->eof = true;
         if (n <= 0)
             break;
-        conn_sent(&s->e.conn, (size_t)n);
+        for (; n; n -= (ssize_t)len) {
+            len = conn_pending(&s->e.conn, &bytes);
+            if (len > (size_t)n)
+                len = (size_t)n;
+            conn_sent(&s->e.conn, len);
+        }
         any = true;
     }
     return any;
+}
+
+/* Its next request is here already: the answers may go together. */
+static bool sock_has_more(const struct sock *s)
+{
+    return s->ahead_at < s->ahead_len && !s->eof && !s->e.conn.broken && s->e.conn.out_bytes < SEND_TOGETHER;
 }
 
 static bool sock_step(struct endpoint *e)
@@ -110,6 +135,8 @@ static bool sock_step(struct endpoint *e)
         any = true;
         if (loop.after)
             loop.after();    /* into the journal before the client hears of it */
+        if (sock_has_more(s))
+            return true;
     }
     any |= sock_flush(s);
     if (s->eof || e->conn.broken)
