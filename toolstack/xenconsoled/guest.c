@@ -13,6 +13,8 @@
 #include "fault.h"
 #include "machine.h"
 
+#define PRUNE_EVERY 32
+
 struct guest_options guest_options = { .history_dir = "/var/lib/zendo/console", .history = 128 << 10, .log = 1 << 20, .histories = 500 };
 
 void guest_complain(void)
@@ -68,6 +70,17 @@ void guest_read_name(struct guest *g)
     free(name);
 }
 
+/* A look at all files of the folder: for every so many guests one, so that a guest's beginning does not cost more the more there are. */
+static void prune_histories(void)
+{
+    static unsigned until;
+
+    if (until--)
+        return;
+    until = PRUNE_EVERY - 1;
+    keep_prune(guest_options.history_dir, guest_options.histories, guest_name_in_use);
+}
+
 /* History and log carry the guest's name. After a rename they go on under the new one. */
 void guest_open_files(struct guest *g, bool restart)
 {
@@ -79,7 +92,7 @@ void guest_open_files(struct guest *g, bool restart)
         keep_restart(guest_options.history_dir, g->name, old);
     if (keep_open(&g->history, guest_options.history_dir, g->name, old, guest_options.history))
         guest_complain();
-    keep_prune(guest_options.history_dir, guest_options.histories, guest_name_in_use);
+    prune_histories();
     keep_close(&g->log);
     if (!guest_options.log_dir)
         return;
