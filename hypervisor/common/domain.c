@@ -359,6 +359,7 @@ static void domain_free(struct domain *d)
     unsigned i;
 
     BUG_ON(d == dom_hw || d == dom_xen || d == dom_io || d == dom_orphans);
+    BUG_ON(d->claim);
     timer_kill(&d->shutdown_timer);
     sched_domain_destroy(d);
     timer_kill(&d->watchdog[0]);

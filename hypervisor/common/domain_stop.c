@@ -164,6 +164,7 @@ static int domain_kill_step(struct domain *d)
         spin_lock(&d->page_lock); /* who counts frames for it sees it, or is counted when they are swept */
         WRITE_ONCE(d->dying, true);
         spin_unlock(&d->page_lock);
+        BUG_ON(domain_claim(d, 0)); /* and there will be no other */
         domain_pause(d);
         domain_kill_timers(d);
         return 0;

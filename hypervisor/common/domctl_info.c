@@ -52,6 +52,7 @@ void domain_info_fill(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->flags |= XEN_DOMINF_xs_domain;
     info->tot_pages = READ_ONCE(d->tot_pages);
     info->max_pages = READ_ONCE(d->max_pages);
+    info->outstanding_pages = READ_ONCE(d->claim);
     info->shared_info_frame = d->shared_mfn.n;
     info->gpaddr_bits = 0;
     memcpy(info->handle, d->handle, sizeof(info->handle));

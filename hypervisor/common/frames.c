@@ -15,8 +15,12 @@
  * tlb_stamp of a free block is the latest flush-clock value of its parts: who takes it makes sure
  * that no CPU still translates to it.
  *
- * Frame 0 is never given out: 0 ends the lists. Lists and counters: heap_lock.
+ * Claims are numbers, not frames: what a domain has claimed nobody else is given, neither another domain nor
+ * the hypervisor, however it lies in memory. What is given to the domain itself comes off its claim.
+ *
+ * Frame 0 is never given out: 0 ends the lists. Lists, counters and claims: heap_lock.
  */
+#include "domain.h"
 #include "frames_private.h"
 #include "lib.h"
 #include "lock.h"
@@ -41,6 +45,8 @@ struct zone {
 static struct zone zones[NR_ZONES];
 static uint64_t sections[(MAX_FRAMES >> SECTION_SHIFT) / 64];
 static uint64_t heap_free, heap_total;
+static uint64_t heap_scrubbed; /* free, but in a scrubber's hands for a moment */
+static uint64_t heap_claimed;  /* sum of all domains' claims */
 static struct spinlock heap_lock = SPINLOCK_INIT("heap", RANK_HEAP);
 
 bool mfn_valid(mfn_t m)
@@ -187,7 +193,52 @@ static void frame_scrub(uint64_t frame)
     unmap_frame(va);
 }
 
-mfn_t frames_take(unsigned order, unsigned flags, unsigned bits)
+/* --- Claims --- */
+
+/* May d (NULL: the hypervisor) have n frames, or are they others'? heap_lock held. */
+static bool claims_leave(const struct domain *d, uint64_t n)
+{
+    return n + heap_claimed - (d ? d->claim : 0) <= heap_free + heap_scrubbed;
+}
+
+/* d has been given n frames. heap_lock held. */
+static void claim_use(struct domain *d, uint64_t n)
+{
+    uint64_t part = MIN(n, d->claim);
+
+    WRITE_ONCE(d->claim, d->claim - part);
+    heap_claimed -= part;
+    __atomic_fetch_sub(&d->coming_pages, n, __ATOMIC_RELAXED);
+}
+
+int frames_claim(struct domain *d, uint64_t total)
+{
+    uint64_t have = d->tot_pages, want;
+    int rc = 0;
+
+    spin_lock(&heap_lock);
+    have -= __atomic_load_n(&d->coming_pages, __ATOMIC_RELAXED);
+    want = total > have ? total - have : 0;
+    if (total && d->claim) {
+        rc = -XEN_EINVAL;
+    } else if (want && !claims_leave(NULL, want)) {
+        rc = -XEN_ENOMEM;
+    } else {
+        heap_claimed += want - d->claim;
+        WRITE_ONCE(d->claim, want);
+    }
+    spin_unlock(&heap_lock);
+    return rc;
+}
+
+uint64_t frames_claimed(void)
+{
+    return READ_ONCE(heap_claimed);
+}
+
+/* --- Taking frames --- */
+
+mfn_t frames_take(struct domain *d, unsigned order, unsigned flags, unsigned bits)
 {
     uint64_t frame = 0, i;
     uint32_t stamp = 0;
@@ -199,11 +250,13 @@ mfn_t frames_take(unsigned order, unsigned flags, unsigned bits)
         return INVALID_MFN;
     z = (int)MIN(bits - ZONE_SHIFT, NR_ZONES - 1u);
     spin_lock(&heap_lock);
-    for (; z >= 0 && !frame; z--)
+    for (; z >= 0 && !frame && claims_leave(d, 1ULL << order); z--)
         frame = zone_find(&zones[z], order, !(flags & FA_NOSCRUB));
     if (frame) {
         frame = block_carve(frame, order, frame, &stamp);
         heap_free -= 1ULL << order;
+        if (d)
+            claim_use(d, 1ULL << order);
     }
     spin_unlock(&heap_lock);
     if (!frame)
@@ -231,7 +284,7 @@ void frames_give(mfn_t m, unsigned order, uint32_t stamp)
 
 mfn_t frames_alloc_below(unsigned order, unsigned flags, unsigned bits)
 {
-    mfn_t m = frames_take(order, flags, bits);
+    mfn_t m = frames_take(NULL, order, flags, bits);
     uint64_t i;
 
     if (!mfn_eq(m, INVALID_MFN))
@@ -333,8 +386,10 @@ static bool scrub_one_block(void)
 
     spin_lock(&heap_lock);
     frame = scrub_pick(&order, &stamp);
-    if (frame)
+    if (frame) {
         heap_free -= 1ULL << order;
+        heap_scrubbed += 1ULL << order;
+    }
     spin_unlock(&heap_lock);
     if (!frame)
         return false;
@@ -349,6 +404,7 @@ static bool scrub_one_block(void)
     spin_lock(&heap_lock);
     block_merge(frame, order, 1ULL << order, stamp);
     heap_free += 1ULL << order;
+    heap_scrubbed -= 1ULL << order;
     for (more = false, i = 0; i < NR_ZONES; i++)
         more |= zones[i].orders[1] != 0;
     spin_unlock(&heap_lock);
@@ -423,6 +479,8 @@ unsigned frames_check(void)
         }
     if (found != heap_free)
         bad += check_fault(0, "number of free frames is wrong");
+    if (heap_claimed > heap_free + heap_scrubbed)
+        bad += check_fault(0, "more is claimed than is free");
 out:
     spin_unlock(&heap_lock);
     return bad;

@@ -60,8 +60,8 @@ static void key_help(char key)
 
 static void key_memory(char key)
 {
-    log_info("frames: %lu free of %lu (%lu of %lu MiB)\n", frames_free_count(), frames_total(),
-             frames_free_count() >> (20 - FRAME_SHIFT), frames_total() >> (20 - FRAME_SHIFT));
+    log_info("frames: %lu free of %lu (%lu of %lu MiB), %lu claimed\n", frames_free_count(), frames_total(),
+             frames_free_count() >> (20 - FRAME_SHIFT), frames_total() >> (20 - FRAME_SHIFT), frames_claimed());
     log_info("frames: %u faults found\n", frames_check());
 }
 

@@ -140,6 +140,29 @@ static long reservation_op(struct vcpu *v, unsigned op, uint64_t cmd, uint64_t a
     return (long)done;
 }
 
+/* --- claims ------------------------------------------------------------------------------------------------- */
+
+/* Arithmetic only. One claim at a time for a domain; what has no meaning here must be zero. */
+static long claim_pages(struct vcpu *v, uint64_t arg)
+{
+    struct xen_memory_reservation r;
+    struct domain *d;
+    int rc;
+
+    if (!v->domain->privileged)
+        return -XEN_EPERM;
+    if (get_guest(r, guest_ptr(arg)))
+        return -XEN_EFAULT;
+    if (r.extent_start.p || r.extent_order || r.mem_flags)
+        return -XEN_EINVAL;
+    d = memory_subject(v, r.domid, &rc);
+    if (!d)
+        return rc;
+    rc = domain_claim(d, r.nr_extents);
+    domain_put(d);
+    return rc;
+}
+
 /* --- figures ------------------------------------------------------------------------------------------------ */
 
 static long pages_of(struct vcpu *v, unsigned op, uint64_t arg)
@@ -184,6 +207,8 @@ static long dispatch(struct vcpu *v, unsigned op, uint64_t cmd, uint64_t arg)
         return reservation_op(v, op, cmd, arg);
     case XENMEM_exchange:
         return memory_exchange(v, arg);
+    case XENMEM_claim_pages:
+        return claim_pages(v, arg);
     case XENMEM_maximum_ram_page:
         return (long)(frame_max - 1);
     case XENMEM_current_reservation:

@@ -123,8 +123,8 @@ static void list_unlink(struct domain *d, struct page *pg)
     pg->next = pg->prev = 0;
 }
 
-/* Room for n more frames? Then they are counted already. */
-static int pages_reserve(struct domain *d, uint64_t n)
+/* Room for n more frames? Then they are counted already. from_heap: they come off the domain's claim. */
+static int pages_reserve(struct domain *d, uint64_t n, bool from_heap)
 {
     uint64_t used;
     int rc = 0;
@@ -137,14 +137,18 @@ static int pages_reserve(struct domain *d, uint64_t n)
         rc = -XEN_E2BIG;
     else
         d->tot_pages += n;
+    if (!rc && from_heap)
+        __atomic_fetch_add(&d->coming_pages, n, __ATOMIC_RELAXED);
     spin_unlock(&d->page_lock);
     return rc;
 }
 
-static void pages_unreserve(struct domain *d, uint64_t n)
+static void pages_unreserve(struct domain *d, uint64_t n, bool from_heap)
 {
     spin_lock(&d->page_lock);
     d->tot_pages -= n;
+    if (from_heap)
+        __atomic_fetch_sub(&d->coming_pages, n, __ATOMIC_RELAXED);
     spin_unlock(&d->page_lock);
 }
 
@@ -163,11 +167,11 @@ struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags
     uint64_t i, n = 1ULL << order;
     mfn_t m;
 
-    if (order > MAX_ORDER || pages_reserve(d, n))
+    if (order > MAX_ORDER || pages_reserve(d, n, true))
         return NULL;
-    m = frames_take(order, flags, bits);
+    m = frames_take(d, order, flags, bits);
     if (mfn_eq(m, INVALID_MFN)) {
-        pages_unreserve(d, n);
+        pages_unreserve(d, n, true);
         return NULL;
     }
     spin_lock(&d->page_lock);
@@ -175,6 +179,19 @@ struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags
         page_enter(d, page_of(mfn_add(m, i)));
     spin_unlock(&d->page_lock);
     return page_of(m);
+}
+
+int domain_claim(struct domain *d, uint64_t total)
+{
+    int rc;
+
+    spin_lock(&d->page_lock);
+    if (total && (d->dying || total > d->max_pages))
+        rc = -XEN_EINVAL;
+    else
+        rc = frames_claim(d, total);
+    spin_unlock(&d->page_lock);
+    return rc;
 }
 
 int domain_page_remove(struct domain *d, struct page *pg)
@@ -204,14 +221,14 @@ int domain_page_assign(struct domain *d, struct page *pg)
     /* 0: boot modules. More than 1: get_page() by somebody who saw an earlier life of the frame. */
     if ((count & PGC_COUNT_MASK) > 1 || (pg->type & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY)))
         return -XEN_EINVAL;
-    rc = pages_reserve(d, 1);
+    rc = pages_reserve(d, 1, false);
     if (rc)
         return rc;
     /* From 1 to 0: get_page() by the old owner fails from now on. Somebody may have been quicker.
      */
     if (!__atomic_compare_exchange_n(&pg->count, &count, 0, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED)) {
-        pages_unreserve(d, 1);
+        pages_unreserve(d, 1, false);
         return -XEN_EINVAL;
     }
     if (old_owner) /* its type is forgotten, and with it the stamp */

@@ -25,6 +25,7 @@ long sysctl_physinfo(struct vcpu *v, struct xen_sysctl *op)
     pi->nr_nodes = 1;
     pi->total_pages = frames_total();
     pi->free_pages = frames_free_count();
+    pi->outstanding_pages = frames_claimed();
     pi->max_mfn = frame_max - 1;
     pi->capabilities = XEN_SYSCTL_PHYSCAP_gnttab_v1 | XEN_SYSCTL_PHYSCAP_gnttab_v2;
     arch_physinfo(pi);

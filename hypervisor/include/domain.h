@@ -88,6 +88,8 @@ struct domain {
     uint64_t owned_pages;        /* [a] once on the list and still with this owner: together they hold a reference */
     uint64_t loose_pages;        /* [a] left the list but not yet freed (mapped somewhere); count as used */
     uint64_t max_pages;          /* [P] */
+    uint64_t claim;              /* free frames kept for it; changed under the heap's lock (frames.c) */
+    uint64_t coming_pages;       /* [a] counted in tot_pages, not yet taken from the heap */
     uint32_t pt_pins;            /* [a] frames with PGT_PINNED */
     uint32_t pt_partial;         /* [a] frames with PGT_PARTIAL */
     struct shared_info *shared;  /* [I] hypervisor mapping of the shared_info frame */

@@ -90,6 +90,8 @@ mfn_t frames_alloc_below(unsigned order, unsigned flags, unsigned bits) __must_c
 void frames_free(mfn_t m, unsigned order);
 uint64_t frames_free_count(void);
 uint64_t frames_total(void);
+/* How many of the free frames domains have claimed. */
+uint64_t frames_claimed(void);
 /* Idle work: scrub some dirty free frames; true if there is more to do for this CPU (one scrubs at a time, others are
  * told that there is nothing). Interrupts on. */
 bool frames_scrub_some(void);
@@ -100,6 +102,10 @@ unsigned frames_check(void);
  * would exceed max_pages (or is dying). Scrubbed when they last belonged to another domain. */
 struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags, unsigned bits)
     __must_check;
+/* Keep as many free frames for d as it needs to have `total` of them; nobody else is given these. The claim falls
+ * with what d gets and ends with d. total 0: no claim (always succeeds). -XEN_EINVAL: dying, above max_pages, or
+ * a claim is outstanding; -XEN_ENOMEM: not so many are free and unclaimed. Lock: takes d->page_lock. */
+int domain_claim(struct domain *d, uint64_t total) __must_check;
 /* Give a frame from frames_alloc(0) to d for sharing (state "shared"); takes no reference. */
 void share_page(struct page *pg, struct domain *d);
 /* Undo share_page and free the frame once guests have dropped it; false: still referenced. */

@@ -37,6 +37,7 @@ void vtime_forget_vcpu(struct vcpu *v) {}
 void vtime_update_wallclock(struct domain *d) {}
 uint64_t frames_total(void) { return 1000; }
 uint64_t frames_free_count(void) { return 300; }
+uint64_t frames_claimed(void) { return 40; }
 uint64_t sched_idle_time(unsigned cpu) { return 1000 + cpu; }
 const struct sched_ops *sched_policy(void)
 {

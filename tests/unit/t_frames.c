@@ -233,6 +233,189 @@ static void test_share(void **state)
     assert_int_equal(frames_free_count(), frames_total());
 }
 
+/* --- claims ----------------------------------------------------------------------------------------- */
+
+#define CLAIMERS 4
+#define CLAIM_MAX 12000 /* the limits of all of them together are more than there is */
+
+struct claimer {
+    struct domain d;
+    struct page *got[CLAIM_MAX];
+    uint64_t n, claim; /* what it has, and what the model says that it may still claim */
+};
+static struct claimer claimer[CLAIMERS];
+static mfn_t claim_hyp[64]; /* blocks of order 5 that the hypervisor took */
+static unsigned claim_nr_hyp;
+
+static uint64_t claims_of_others(const struct claimer *c)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < CLAIMERS; i++)
+        sum += &claimer[i] == c ? 0 : claimer[i].claim;
+    return sum;
+}
+
+static uint64_t unclaimed_by_others(const struct claimer *c)
+{
+    return frames_free_count() - claims_of_others(c);
+}
+
+static void claimer_claim(struct claimer *c, uint64_t total)
+{
+    uint64_t want = total > c->n ? total - c->n : 0;
+    int rc = !total ? 0 : total > CLAIM_MAX || c->claim ? -XEN_EINVAL : want > unclaimed_by_others(c) ? -XEN_ENOMEM : 0;
+
+    assert_int_equal(domain_claim(&c->d, total), rc);
+    if (!rc)
+        c->claim = want;
+}
+
+/* Single frames, so that no want of contiguous memory hides in it. */
+static void claimer_take(struct claimer *c, unsigned n)
+{
+    while (n--) {
+        bool may = c->n < CLAIM_MAX && unclaimed_by_others(c);
+        struct page *pg = domain_pages_alloc(&c->d, 0, FA_NOSCRUB, 64);
+
+        assert_int_equal(pg != NULL, may);
+        if (!pg)
+            return;
+        c->got[c->n++] = pg;
+        c->claim -= c->claim ? 1 : 0;
+    }
+}
+
+/* What goes back makes no claim. */
+static void claimer_give(struct claimer *c, uint64_t n)
+{
+    for (n = MIN(n, c->n); n; n--) {
+        struct page *pg = c->got[--c->n];
+
+        assert_int_equal(domain_page_remove(&c->d, pg), 0);
+        put_page(pg);
+    }
+}
+
+static void claim_hyp_step(bool take)
+{
+    bool may = unclaimed_by_others(NULL) >= 32;
+    mfn_t m;
+
+    if (!take && claim_nr_hyp)
+        frames_free(claim_hyp[--claim_nr_hyp], 5);
+    if (!take || claim_nr_hyp == ARRAY_SIZE(claim_hyp))
+        return;
+    m = frames_alloc(5, FA_NOSCRUB);
+    if (!may && !mfn_eq(m, INVALID_MFN))
+        fail_msg("the hypervisor took what others had claimed");
+    if (!mfn_eq(m, INVALID_MFN))
+        claim_hyp[claim_nr_hyp++] = m;
+}
+
+static void claim_step(void)
+{
+    struct claimer *c = &claimer[rand() % CLAIMERS];
+    unsigned n = (unsigned)rand() % 2000;
+
+    switch (rand() % 8) {
+    case 0:
+        return claimer_claim(c, c->n + n * 4);
+    case 1:
+        return claimer_claim(c, rand() % 4 ? 0 : (unsigned)rand() % (CLAIM_MAX + 3));
+    case 2:
+    case 3:
+    case 4:
+        return claimer_take(c, n);
+    case 5:
+        return claimer_give(c, n);
+    case 6:
+        return claim_hyp_step(rand() % 3);
+    default:
+        frames_scrub_some();
+    }
+}
+
+static void claims_compare(void)
+{
+    for (unsigned i = 0; i < CLAIMERS; i++) {
+        assert_int_equal(claimer[i].d.claim, claimer[i].claim);
+        assert_int_equal(claimer[i].d.tot_pages, claimer[i].n);
+        assert_int_equal(claimer[i].d.coming_pages, 0);
+    }
+    assert_int_equal(frames_claimed(), claims_of_others(NULL));
+    assert_true(frames_claimed() <= frames_free_count());
+}
+
+static void test_claims(void **state)
+{
+    unsigned short_of = 0;
+
+    srand(7);
+    for (unsigned i = 0; i < CLAIMERS; i++)
+        domain_make(&claimer[i].d, CLAIM_MAX);
+    for (unsigned i = 0; i < 4000; i++) {
+        claim_step();
+        claims_compare();
+        short_of += unclaimed_by_others(NULL) < 32;
+        if (i % 200 == 0)
+            assert_int_equal(frames_check(), 0);
+    }
+    assert_true(short_of > 100); /* else nothing was refused to anybody */
+    for (unsigned i = 0; i < CLAIMERS; i++) {
+        claimer[i].d.dying = true; /* a claim ends with its domain, and there is no new one */
+        assert_int_equal(domain_claim(&claimer[i].d, 1), -XEN_EINVAL);
+        assert_int_equal(domain_claim(&claimer[i].d, 0), 0);
+        claimer[i].claim = 0;
+        claims_compare();
+        claimer_give(&claimer[i], CLAIM_MAX);
+    }
+    while (claim_nr_hyp)
+        claim_hyp_step(false);
+    assert_int_equal(frames_free_count(), frames_total());
+}
+
+/* The documented sequence: a claim of 10 by who has 3 keeps 7. It holds while a scrubber has the frames. */
+static uint64_t claim_in_scrub;
+static struct domain *claim_scrub_by;
+static void claim_while_scrubbed(void)
+{
+    host_on_flush = NULL;
+    claim_in_scrub = frames_total() - frames_free_count() - claim_scrub_by->tot_pages;
+    assert_int_equal(domain_claim(claim_scrub_by, frames_total()), 0);
+}
+
+static void test_claim_counts(void **state)
+{
+    struct claimer *c = &claimer[0];
+    mfn_t m;
+
+    while (frames_scrub_some())
+        ;
+    domain_make(&c->d, POOL);
+    c->n = 0;
+    claimer_take(c, 3);
+    assert_int_equal(domain_claim(&c->d, 10), 0);
+    assert_int_equal(c->d.claim, 7);
+    assert_int_equal(domain_claim(&c->d, 12), -XEN_EINVAL);
+    assert_int_equal(domain_claim(&c->d, 0), 0);
+    assert_int_equal(domain_claim(&c->d, 2), 0); /* it has them */
+    assert_int_equal(c->d.claim, 0);
+    m = frames_alloc(6, FA_NOSCRUB);
+    frames_free(m, 6);
+    claim_scrub_by = &c->d;
+    host_on_flush = claim_while_scrubbed;
+    assert_true(frames_scrub_some());
+    assert_true(claim_in_scrub > 0);
+    assert_int_equal(frames_claimed(), frames_free_count());
+    assert_true(mfn_eq(frames_alloc(0, 0), INVALID_MFN));
+    assert_int_equal(frames_check(), 0);
+    assert_int_equal(domain_claim(&c->d, 0), 0);
+    claimer_give(c, 3);
+    while (frames_scrub_some())
+        ;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_scrub),      cmocka_unit_test(test_stale),
         cmocka_unit_test(test_wrong_free), cmocka_unit_test(test_domain),
         cmocka_unit_test(test_share),      cmocka_unit_test(test_one_scrubber),
+        cmocka_unit_test(test_claims),     cmocka_unit_test(test_claim_counts),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

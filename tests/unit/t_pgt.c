@@ -176,6 +176,40 @@ static void test_loose(void **state)
     env_finish();
 }
 
+static long claim(unsigned d, struct xen_memory_reservation r)
+{
+    return do_memory_op(e_vcpus[d][0], XENMEM_claim_pages, (uintptr_t)&r, 0, 0, 0);
+}
+
+/* XENMEM_claim_pages: who may and what is refused. The arithmetic is in t_frames. */
+static void test_claim_call(void **state)
+{
+    struct domain *d = &e_dom[1].d;
+    xen_pfn_t f = 1, got[2];
+    struct xen_memory_reservation take = {.nr_extents = 2, .domid = 2};
+
+    env_setup();
+    assert_true(e_dom[0].d.privileged && !d->privileged);
+    d->max_pages = e_dom[2].d.max_pages = 200;
+    assert_int_equal(claim(1, (struct xen_memory_reservation){.nr_extents = 65, .domid = DOMID_SELF}), -XEN_EPERM);
+    assert_int_equal(do_memory_op(e_vcpus[0][0], XENMEM_claim_pages, 0, 0, 0, 0), -XEN_EFAULT);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 65, .domid = 77}), -XEN_ESRCH);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 65, .domid = 1, .extent_order = 1}), -XEN_EINVAL);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 65, .domid = 1, .mem_flags = 1}), -XEN_EINVAL);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 65, .domid = 1, .extent_start.p = &f}), -XEN_EINVAL);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 201, .domid = 1}), -XEN_EINVAL);
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 200, .domid = 1}), -XEN_ENOMEM);
+    assert_int_equal(d->claim, 0);
+    /* all but one frame: the other domain gets that one and no more */
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.nr_extents = 64 + frames_free_count() - 1, .domid = 1}), 0);
+    take.extent_start.p = (got[0] = 0, got[1] = 1, got);
+    assert_int_equal(do_memory_op(e_vcpus[0][0], XENMEM_populate_physmap, (uintptr_t)&take, 0, 0, 0), 1);
+    assert_int_equal(d->claim, frames_free_count());
+    assert_int_equal(claim(0, (struct xen_memory_reservation){.domid = 1}), 0);
+    assert_int_equal(do_memory_op(e_vcpus[0][0], XENMEM_populate_physmap, (uintptr_t)&take, 0, 0, 0), 2);
+    env_finish();
+}
+
 /* Leftovers: who may not stop does not undo them; the next user does; stale marks do not recurse. */
 static void test_leftover(void **state)
 {
@@ -312,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_loose),
+        cmocka_unit_test(test_claim_call),
         cmocka_unit_test(test_leftover),
         cmocka_unit_test(test_update_once),
         cmocka_unit_test(test_stamp_busy),

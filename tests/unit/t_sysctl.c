@@ -56,6 +56,7 @@ static void test_physinfo(void **state)
     assert_int_equal(pi->max_cpu_id, 3);
     assert_int_equal(pi->total_pages, 1000);
     assert_int_equal(pi->free_pages, 300);
+    assert_int_equal(pi->outstanding_pages, 40);
     assert_true(pi->capabilities & XEN_SYSCTL_PHYSCAP_pv);
     assert_false(pi->capabilities & (XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap));
     assert_int_equal(pi->cpu_khz, 2000000);
