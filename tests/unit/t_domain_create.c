@@ -26,7 +26,8 @@
 
 static struct {
     bool exists, paused, introduced, attached;
-    uint64_t claimed, free_pages;
+    uint64_t claimed, free_pages, outstanding, dom0_pages;
+    bool too_late;          /* the claim finds that somebody was quicker */
     char *node[256], *saved[256];
     unsigned n_nodes, n_saved;
     bool in_transaction;
@@ -78,7 +79,7 @@ static void nothing_left(void)
 
 int ctl_physinfo(struct ctl *c, struct xen_sysctl_physinfo *info)
 {
-    *info = (struct xen_sysctl_physinfo){ .nr_cpus = 2, .max_cpu_id = 1, .free_pages = w.free_pages };
+    *info = (struct xen_sysctl_physinfo){ .nr_cpus = 2, .max_cpu_id = 1, .free_pages = w.free_pages, .outstanding_pages = w.outstanding };
     return step("physinfo");
 }
 
@@ -91,7 +92,9 @@ int ctl_domain_list(struct ctl *c, struct xen_domctl_getdomaininfo **list)
 
 int ctl_domain_info(struct ctl *c, domid_t domid, struct xen_domctl_getdomaininfo *info)
 {
-    *info = (struct xen_domctl_getdomaininfo){ .domain = domid };
+    *info = (struct xen_domctl_getdomaininfo){ .domain = domid, .tot_pages = w.dom0_pages };
+    if (!domid && w.dom0_pages)
+        return 0;
     memcpy(info->handle, w.uuid, sizeof(w.uuid));
     return domid == 7 && w.exists ? 0 : -ESRCH;
 }
@@ -132,6 +135,10 @@ int ctl_claim(struct ctl *c, domid_t domid, uint64_t pages)
 {
     int rc = pages ? step("claim") : 0;
 
+    if (!rc && pages && w.too_late) {
+        w.outstanding = w.free_pages - 1024;
+        rc = -ENOMEM;
+    }
     w.claimed = rc ? 0 : pages;
     return rc;
 }
@@ -323,6 +330,27 @@ static void test_each_failure(void **state)
     reset(0);
 }
 
+/* The text says how much there is, and what to type. */
+static void test_no_room(void **state)
+{
+    reset(0);
+    w.free_pages = 4096;
+    w.dom0_pages = 512 << 8;
+    assert_int_equal(create(sound()), -ENOMEM);
+    assert_non_null(strstr(fault_text(), "needs 66 MiB, of the host's 16 MiB are free; make domain 0 smaller by 50 MiB (`xm mem-set 0 462`)"));
+    w.dom0_pages = 40 << 8;
+    assert_int_equal(create(sound()), -ENOMEM);
+    assert_non_null(strstr(fault_text(), "`xm mem-set 0 MEGABYTES`"));
+    nothing_left();
+    reset(0);
+    w.too_late = true; /* there was room when it was checked; the domain that was made is taken away again */
+    assert_int_equal(create(sound()), -ENOMEM);
+    assert_non_null(strstr(fault_text(), "4 MiB are free (beside what other guests have claimed)"));
+    assert_true(w.paused);
+    nothing_left();
+    reset(0);
+}
+
 static void refused(struct guest_config cfg, int error, const char *text)
 {
     reset(0);
@@ -346,7 +374,7 @@ static void test_checks(void **state)
     REFUSED(g.type = GUEST_HVM, -EOPNOTSUPP, "hvm");
     REFUSED((g.kernel = NULL, g.bootloader = "pygrub"), -EOPNOTSUPP, "pygrub");
     REFUSED(g.memory = 0, -EINVAL, "memory");
-    REFUSED(g.memory = 400001, -ENOMEM, "MiB free");
+    REFUSED(g.memory = 400001, -ENOMEM, "MiB are free");
     REFUSED((g.memory = 65536, g.maxmem = 1024), -EINVAL, "maxmem");
     REFUSED(g.vcpus = 500, -EINVAL, "vcpus");
     REFUSED(g.cpus = "5", -EINVAL, "no CPU 5");
@@ -376,7 +404,7 @@ static int remove_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_each_failure), cmocka_unit_test(test_checks) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_room), cmocka_unit_test(test_each_failure), cmocka_unit_test(test_checks) };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -99,12 +99,26 @@ static int check_tsc(struct making *m)
     return mode ? fault(-EINVAL, "tsc_mode '%s': it is default, always_emulate or native", mode) : 0;
 }
 
-static int no_room(const struct making *m)
+/* Pages that are free and not claimed for guests that are being built. */
+static uint64_t free_pages(const struct making *m)
 {
-    uint64_t free_pages = m->host.free_pages - (m->host.outstanding_pages < m->host.free_pages ? m->host.outstanding_pages : m->host.free_pages);
+    return m->host.free_pages < m->host.outstanding_pages ? 0 : m->host.free_pages - m->host.outstanding_pages;
+}
 
-    return fault(-ENOMEM, "memory: the guest wants %llu MiB and the host has %llu MiB free; give it less, or end or shrink another (`xm list`, `xm mem-set`)",
-                 (unsigned long long)m->cfg->memory >> 10, (unsigned long long)free_pages >> 8);
+/* What is missing, and where it can come from: the text for who reads it is the number to type. */
+static int no_room(struct making *m)
+{
+    struct xen_domctl_getdomaininfo dom0;
+    unsigned long long needs = (m->cfg->memory / 4 + OVERHEAD_PAGES + 255) >> 8, are_free, claimed, missing;
+    char mend[96] = "make domain 0 smaller (`xm mem-set 0 MEGABYTES`)";
+
+    are_free = free_pages(m) >> 8;
+    claimed = m->host.outstanding_pages >> 8;
+    missing = needs > are_free ? needs - are_free : 1;
+    if (!ctl_domain_info(m->c, 0, &dom0) && dom0.tot_pages >> 8 > missing)
+        snprintf(mend, sizeof(mend), "make domain 0 smaller by %llu MiB (`xm mem-set 0 %llu`)", missing, (dom0.tot_pages >> 8) - missing);
+    return fault(-ENOMEM, "memory: the guest needs %llu MiB, of the host's %llu MiB are free%s; %s, lower 'memory =', or end or shrink another guest (`xm list`, `xm claims`)",
+                 needs, are_free, claimed ? " (beside what other guests have claimed)" : "", mend);
 }
 
 static int check_memory(struct making *m)
@@ -118,7 +132,7 @@ static int check_memory(struct making *m)
     if (cfg->maxmem < cfg->memory)
         return fault(-EINVAL, "maxmem (%llu MiB) is less than memory (%llu MiB)", (unsigned long long)cfg->maxmem >> 10,
                      (unsigned long long)cfg->memory >> 10);
-    if (m->host.free_pages < m->host.outstanding_pages || cfg->memory / 4 + OVERHEAD_PAGES > m->host.free_pages - m->host.outstanding_pages)
+    if (cfg->memory / 4 + OVERHEAD_PAGES > free_pages(m))
         return no_room(m);
     return 0;
 }
@@ -224,6 +238,8 @@ static int claim(struct making *m)
 {
     int rc = ctl_claim(m->c, (domid_t)m->domid, m->cfg->memory / 4);
 
+    if (rc == -ENOMEM && ctl_physinfo(m->c, &m->host)) /* somebody was quicker: how much is there now? */
+        return rc;
     return rc == -ENOMEM ? no_room(m) : rc == -ENOSYS || rc >= 0 ? 0 : fault(rc, "memory: claiming: %s", strerror(-rc));
 }
 
