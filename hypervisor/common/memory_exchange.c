@@ -113,13 +113,15 @@ static int remove_old(struct domain *d, struct chunk *c)
     return 0;
 }
 
-/* One extent becomes the domain's. */
+/* One extent becomes the domain's, or is freed: also when the guest's list cannot be read any more. */
 static int assign_extent(struct domain *d, mfn_t m, unsigned order, guest_ptr_t slot)
 {
     xen_pfn_t gpfn, first = m.n;
 
-    if (get_guest(gpfn, slot))
+    if (get_guest(gpfn, slot)) {
+        frames_free(m, order);
         return -XEN_EFAULT;
+    }
     for (uint64_t k = 0; k < 1UL << order; k++) {
         if (domain_page_assign(d, page_of(mfn_add(m, k)))) {
             for (; k < 1UL << order; k++)

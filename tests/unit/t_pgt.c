@@ -210,6 +210,27 @@ static void test_claim_call(void **state)
     env_finish();
 }
 
+/* A list of new frames that cannot be read: the guest loses what it gave, and nobody else loses anything. */
+static void test_exchange_unreadable(void **state)
+{
+    struct domain *d = &e_dom[1].d;
+    struct xen_memory_exchange x = {0};
+    uint64_t before;
+    xen_pfn_t f;
+
+    env_setup();
+    before = frames_free_count();
+    f = frame(1, 40);
+    x.in = x.out = (struct xen_memory_reservation){.nr_extents = 1, .domid = DOMID_SELF};
+    x.in.extent_start.p = &f;
+    x.out.extent_start.p = (xen_pfn_t *)8; /* page 0 faults */
+    assert_int_equal(do_memory_op(e_vcpus[1][0], XENMEM_exchange, (uintptr_t)&x, 0, 0, 0), -XEN_EFAULT);
+    assert_int_equal(d->tot_pages, 63);
+    assert_int_equal(frames_free_count(), before + 1);
+    env_check();
+    env_finish();
+}
+
 /* Leftovers: who may not stop does not undo them; the next user does; stale marks do not recurse. */
 static void test_leftover(void **state)
 {
@@ -347,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_loose),
         cmocka_unit_test(test_claim_call),
+        cmocka_unit_test(test_exchange_unreadable),
         cmocka_unit_test(test_leftover),
         cmocka_unit_test(test_update_once),
         cmocka_unit_test(test_stamp_busy),
