@@ -85,6 +85,19 @@ int pgt_update(struct vcpu *v, struct page *pt, unsigned index, uint64_t now, st
     return rc == -XEN_EAGAIN ? -XEN_EBUSY : rc;
 }
 
+int pgt_update_if(struct vcpu *v, struct page *pt, unsigned index, uint64_t *old, uint64_t now)
+{
+    uint64_t type = READ_ONCE(pt->type) & PGT_TYPE_MASK, *table;
+    int rc;
+
+    if (type == PGT_L4 && pgt_slot_is_ours(index))
+        return -XEN_EINVAL;
+    table = map_frame(mfn_of(pt));
+    rc = update_from(v, pt, &table[index], type, *old, now, pt->owner, old);
+    unmap_frame(table);
+    return rc;
+}
+
 int pgt_emulated_write(struct vcpu *v, struct page *pg, unsigned index, uint64_t expect_old,
                        uint64_t new_val, bool cmpxchg, uint64_t *old)
 {

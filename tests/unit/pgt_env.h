@@ -117,9 +117,21 @@ struct page *pv_lookup_va_in(struct vcpu *v, mfn_t root, uint64_t va, uint64_t *
 {
     return get_page_of_mfn(mfn(e_ldt_frame + (va >> FRAME_SHIFT)), v->domain);
 }
+static uint64_t e_l1; /* the level-1 table of all addresses; 0: none */
+struct page *pv_hold_l1(struct vcpu *v, mfn_t m)
+{
+    struct page *pg = get_page_of_mfn(m, v->domain);
+
+    if (pg && pgt_hold_table(pg)) {
+        put_page(pg);
+        pg = NULL;
+    }
+    return pg;
+}
 struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
 {
-    return NULL;
+    *index = (va >> FRAME_SHIFT) & 511;
+    return e_l1 ? pv_hold_l1(v, mfn(e_l1)) : NULL;
 }
 void *zalloc(size_t bytes)
 {
