@@ -288,15 +288,18 @@ struct domain *domain_create_config(uint16_t id, bool privileged, const struct d
     d->privileged = privileged;
     d->hardware = id == 0;
     d->pause_count = 1;
+    d->control_pauses = c->control_paused;
+    d->xs_domain = c->xs_domain;
     d->max_pages = d->hardware ? UINT32_MAX : 0;
     *rc = domain_init_parts(d, c);
-    if (!*rc)
+    if (!*rc) {
+        vtime_update_wallclock(d);
         *rc = domain_publish(d);
+    }
     if (*rc) {
         domain_put(d);
         return NULL;
     }
-    vtime_update_wallclock(d);
     if (d->hardware)
         WRITE_ONCE(dom_hw, d);
     return d;

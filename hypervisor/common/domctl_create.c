@@ -62,7 +62,8 @@ static unsigned limit(int32_t asked, uint32_t usual)
     return asked < 0 ? usual : (unsigned)asked;
 }
 
-static struct domain *create(uint16_t id, const struct xen_domctl_createdomain *c, int *rc)
+/* It may be destroyed by another vCPU as soon as it is there: it is complete then, and not looked at again. */
+static int create(uint16_t id, const struct xen_domctl_createdomain *c)
 {
     struct domain_config config = {
         .max_vcpus = c->max_vcpus,
@@ -70,17 +71,19 @@ static struct domain *create(uint16_t id, const struct xen_domctl_createdomain *
         .max_grant_frames = limit(c->max_grant_frames, opt.gnttab_max_frames),
         .max_maptrack_frames = limit(c->max_maptrack_frames, opt.gnttab_max_maptrack_frames),
         .max_grant_version = XEN_DOMCTL_GRANT_version(c->grant_opts),
+        .xs_domain = c->flags & XEN_DOMCTL_CDF_xs_domain,
+        .control_paused = true,
     };
+    int rc;
 
     memcpy(config.handle, c->handle, sizeof(config.handle));
-    return domain_create_config(id, false, &config, rc);
+    return domain_create_config(id, false, &config, &rc) ? 0 : rc;
 }
 
 long domctl_createdomain(struct vcpu *v, struct domain *named, struct xen_domctl *op)
 {
     const struct xen_domctl_createdomain *c = &op->u.createdomain;
     uint16_t id = op->domain;
-    struct domain *d;
     long bad = check_kind(c);
     int rc;
 
@@ -94,12 +97,10 @@ long domctl_createdomain(struct vcpu *v, struct domain *named, struct xen_domctl
         return -XEN_EEXIST;
     if (id == DOMID_INVALID)
         return refuse(-XEN_ENOMEM, "all domain numbers are in use");
-    d = create(id, c, &rc);
-    if (!d)
+    rc = create(id, c);
+    if (rc)
         return rc == -XEN_ENOMEM ? refuse(rc, "out of memory for the hypervisor's part") : rc;
-    __atomic_store_n(&d->control_pauses, 1, __ATOMIC_RELAXED); /* the one it was made with */
-    d->xs_domain = c->flags & XEN_DOMCTL_CDF_xs_domain;
-    op->domain = d->id;
+    op->domain = id;
     return 0;
 }
 

@@ -165,6 +165,14 @@ static long claim_pages(struct vcpu *v, uint64_t arg)
 
 /* --- figures ------------------------------------------------------------------------------------------------ */
 
+/* The guest says so itself: read once, and never an error's number. */
+static long maximum_gpfn(const struct domain *d)
+{
+    uint64_t pages = READ_ONCE(d->shared->arch.max_pfn);
+
+    return (long)MIN(pages ? pages - 1 : 0, (uint64_t)INT64_MAX);
+}
+
 static long pages_of(struct vcpu *v, unsigned op, uint64_t arg)
 {
     struct domain *d;
@@ -181,8 +189,8 @@ static long pages_of(struct vcpu *v, unsigned op, uint64_t arg)
         n = (long)d->tot_pages;
     else if (op == XENMEM_maximum_reservation)
         n = (long)d->max_pages;
-    else /* maximum_gpfn: the guest says so itself */
-        n = (long)(READ_ONCE(d->shared->arch.max_pfn) ? READ_ONCE(d->shared->arch.max_pfn) - 1 : 0);
+    else
+        n = maximum_gpfn(d);
     domain_put(d);
     return n;
 }

@@ -134,10 +134,12 @@ struct domain_config {
     uint32_t max_evtchn_port;  /* highest number of a port */
     unsigned max_grant_frames, max_maptrack_frames, max_grant_version;
     uint8_t handle[16];
+    bool xs_domain;
+    bool control_paused; /* the pause that it is made with is a control call's to undo */
 };
 
 /* Create a domain with no memory and no vCPUs; paused once. Error pointer-free: NULL and *rc. The reference that the
- * table of domains holds is not the caller's. */
+ * table of domains holds is not the caller's: unless it knows better, somebody may have ended d by now. */
 struct domain *domain_create_config(uint16_t id, bool privileged, const struct domain_config *c, int *rc);
 /* The same with the usual limits. */
 struct domain *domain_create(uint16_t id, bool privileged, unsigned max_vcpus, int *rc);

@@ -253,6 +253,16 @@ static long policy_audit(const struct domain *d, struct cpu_policy *p,
     return 0;
 }
 
+/* p becomes d's policy, unless d has run. It does not run now: nobody looks at the old one. */
+static long policy_install(struct domain *d, struct cpu_policy *p)
+{
+    if (has_run(d))
+        return -XEN_EEXIST; /* programs have seen the other one */
+    policy_domain_free(d);
+    to_x86d(d)->policy = p;
+    return 0;
+}
+
 /* The domctl lock is held and d is not the caller's. */
 long domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
@@ -263,8 +273,6 @@ long domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *
     a->err_leaf = a->err_subleaf = a->err_msr = ~0U;
     if (a->nr_leaves > LEAVES_MAX || a->nr_msrs > MSRS_MAX)
         return -XEN_E2BIG;
-    if (has_run(d))
-        return -XEN_EEXIST; /* programs have seen the other one */
     p = zalloc(sizeof(*p));
     if (!p)
         return -XEN_ENOMEM;
@@ -274,11 +282,12 @@ long domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *
         rc = take_msrs(p, a);
     if (!rc)
         rc = policy_audit(d, p, a);
-    if (rc) {
-        zfree(p);
-        return rc;
+    if (!rc) {
+        domain_pause(d); /* another control call may let it go meanwhile */
+        rc = policy_install(d, p);
+        domain_unpause(d);
     }
-    policy_domain_free(d);
-    to_x86d(d)->policy = p;
-    return 0;
+    if (rc)
+        zfree(p);
+    return rc;
 }

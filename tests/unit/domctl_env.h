@@ -22,6 +22,7 @@ struct cmdline_options opt;
 static struct domain e_dom0, *e_dom[E_IDS];
 static struct vcpu e_v0;
 static struct domain_config e_config;
+static bool e_gone;
 static int e_pauses, e_refs, e_kill_rc, e_virq = -1, e_nmis;
 
 struct domain *dom_xen, *dom_io, *dom_hw = &e_dom0;
@@ -56,6 +57,18 @@ uint16_t domain_free_id(void)
             return id;
     return DOMID_INVALID;
 }
+static void env_domain_free(uint16_t id)
+{
+    struct domain *d = e_dom[id];
+
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->max_vcpus; i++)
+        free(d->vcpu[i]);
+    free(d->vcpu);
+    free(d);
+    e_dom[id] = NULL;
+}
 struct domain *domain_create_config(uint16_t id, bool privileged, const struct domain_config *c, int *rc)
 {
     struct domain *d;
@@ -71,9 +84,16 @@ struct domain *domain_create_config(uint16_t id, bool privileged, const struct d
     d->max_vcpus = (uint16_t)c->max_vcpus;
     d->vcpu = calloc(c->max_vcpus, sizeof(d->vcpu[0]));
     d->pause_count = 1;
+    d->control_pauses = c->control_paused;
+    d->xs_domain = c->xs_domain;
     spin_init(&d->domctl_lock, "domctl", RANK_DOMCTL);
     spin_init(&d->page_lock, "pages", RANK_PAGE_LIST);
-    return e_dom[id] = d;
+    e_dom[id] = d;
+    if (e_gone) { /* another vCPU of domain 0 has destroyed it already */
+        env_domain_free(id);
+        d = (struct domain *)(uintptr_t)8;
+    }
+    return d;
 }
 struct vcpu *vcpu_create(struct domain *d, unsigned id)
 {
@@ -85,18 +105,6 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
     v->id = (uint16_t)id;
     v->pause_flags = VPF_DOWN;
     return d->vcpu[id] = v;
-}
-static void env_domain_free(uint16_t id)
-{
-    struct domain *d = e_dom[id];
-
-    if (!d)
-        return;
-    for (unsigned i = 0; i < d->max_vcpus; i++)
-        free(d->vcpu[i]);
-    free(d->vcpu);
-    free(d);
-    e_dom[id] = NULL;
 }
 int domain_kill(struct domain *d)
 {
@@ -129,6 +137,7 @@ static void env_init(void)
     spin_init(&e_dom0.page_lock, "pages", RANK_PAGE_LIST);
     e_dom0.privileged = e_dom0.hardware = true;
     e_v0.domain = &e_dom0;
+    e_gone = false;
     e_pauses = e_refs = e_kill_rc = e_nmis = 0;
     opt.gnttab_max_frames = 64;
     opt.gnttab_max_maptrack_frames = 1024;

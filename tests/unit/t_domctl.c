@@ -93,6 +93,18 @@ static void test_create(void **state)
     assert_int_equal(op.domain, 6);
 }
 
+/* Another vCPU of domain 0 guesses the number and destroys it before the call that made it returns. */
+static void test_create_gone(void **state)
+{
+    e_gone = true;
+    assert_int_equal(make(), 1);
+    assert_true(e_config.control_paused && !e_config.xs_domain);
+    usual();
+    op.u.createdomain.flags = XEN_DOMCTL_CDF_xs_domain;
+    assert_int_equal(call(XEN_DOMCTL_createdomain, 0), 0);
+    assert_true(e_config.xs_domain);
+}
+
 #define REFUSED(field, val, why)                                                                   \
     do {                                                                                           \
         usual();                                                                                   \
@@ -228,6 +240,14 @@ static void test_settings(void **state)
     assert_int_equal(call(XEN_DOMCTL_setnodeaffinity, id), -XEN_EINVAL);
 }
 
+static int policies_read;
+long domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *o)
+{
+    assert_true(d->domctl_lock.cpu);
+    policies_read++;
+    return 0;
+}
+
 /* Somebody holds the domain's lock: nothing is done, and the call comes again. */
 static void test_locked(void **state)
 {
@@ -237,7 +257,12 @@ static void test_locked(void **state)
     op.u.max_mem.max_memkb = 4096;
     assert_int_equal(call(XEN_DOMCTL_max_mem, id), HOST_AGAIN);
     assert_int_equal(e_dom[id]->max_pages, 0);
+    /* what set_cpu_policy replaces must not be read meanwhile */
+    assert_int_equal(call(XEN_DOMCTL_get_cpu_policy, id), HOST_AGAIN);
+    assert_int_equal(policies_read, 0);
     spin_unlock(&e_dom[id]->domctl_lock);
+    assert_int_equal(call(XEN_DOMCTL_get_cpu_policy, id), 0);
+    assert_int_equal(policies_read, 1);
 }
 
 static void test_read_once(void **state)
@@ -256,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_who, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_create_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vcpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
