@@ -235,13 +235,21 @@ static void say_refused(const struct domain *d, const struct policy_fault *f)
                  reg[f->reg & 3], f->what, f->bits);
 }
 
-/* p: the domain's policy with the caller's values over it. */
+/*
+ * p: the domain's policy with the caller's values over it. An emulated counter is invariant whatever the processor's
+ * is, so that may be promised (xl does).
+ */
 static long policy_audit(const struct domain *d, struct cpu_policy *p,
                          struct xen_domctl_cpu_policy *a)
 {
     struct policy_fault f;
-    int rc = policy_check(p, &policy_pv_max, &f);
+    uint32_t *power = p->r[policy_slot(0x80000007, 0)];
+    uint32_t promise = to_x86d(d)->tsc.emulated ? power[EDX] & 1U << XEN_X86_FEATURE_ITSC % 32 : 0;
+    int rc;
 
+    power[EDX] &= ~promise;
+    rc = policy_check(p, &policy_pv_max, &f);
+    power[EDX] |= promise;
     if (rc) {
         a->err_leaf = f.leaf;
         a->err_subleaf = f.subleaf;

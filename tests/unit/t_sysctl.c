@@ -275,6 +275,34 @@ static void test_set_policy(void **state)
     assert_int_equal(host_zalloc_live, 0);
 }
 
+static long set_tsc_mode(uint32_t mode)
+{
+    memset(&dop, 0, sizeof(dop));
+    dop.u.tsc_info.tsc_mode = mode;
+    return dcall(XEN_DOMCTL_settscinfo);
+}
+
+/* A processor without an invariant counter: a guest can be promised one that is emulated, and no other. */
+static void test_invariant_tsc(void **state)
+{
+    const uint32_t *have = policy_pv_max.r[policy_slot(0x80000007, 0)];
+    xen_cpuid_leaf_t promise = {0x80000007, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 1U << 8};
+    uint32_t was = have[EDX];
+
+    policy_pv_max.r[policy_slot(0x80000007, 0)][EDX] = 0;
+    leaves[0] = promise;
+    assert_int_equal(set_tsc_mode(2), 0);
+    assert_int_equal(set(1, 0), -XEN_EINVAL);
+    assert_int_equal(dop.u.cpu_policy.err_leaf, 0x80000007);
+    assert_int_equal(set_tsc_mode(1), 0);
+    assert_int_equal(set(1, 0), 0);
+    assert_int_equal(policy_of(&ctl_guest.d)->r[policy_slot(0x80000007, 0)][EDX], 1U << 8);
+    leaves[0].d |= 1U << 9;
+    assert_int_equal(set(1, 0), -XEN_EINVAL);
+    policy_domain_free(&ctl_guest.d);
+    policy_pv_max.r[policy_slot(0x80000007, 0)][EDX] = was;
+}
+
 static void test_tsc_and_msrs(void **state)
 {
     xen_domctl_vcpu_msr_t m[2] = {{.index = MSR_TSC_AUX, .value = 7}, {.index = 0x48, .value = 0}};
@@ -313,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup(test_physinfo, setup),   cmocka_unit_test_setup(test_lists, setup),
         cmocka_unit_test_setup(test_pools, setup),      cmocka_unit_test_setup(test_console, setup),
         cmocka_unit_test_setup(test_featureset, setup), cmocka_unit_test_setup(test_get_policy, setup),
+        cmocka_unit_test_setup(test_invariant_tsc, setup),
         cmocka_unit_test_setup(test_set_policy, setup), cmocka_unit_test_setup(test_tsc_and_msrs, setup),
     };
 
