@@ -2,7 +2,7 @@
 /*
  * Creation of a guest over a made-up hypervisor and store: each fallible call fails in turn, and nothing may be left behind: no
  * domain, claim, node, introduced domain or device. And the checks: each refusal comes before a domain exists, with a text.
- * sources: toolstack/lib/domain_create.c toolstack/lib/domain_end.c toolstack/lib/domain_store.c toolstack/lib/domain.c toolstack/lib/cpulist.c toolstack/lib/fault.c
+ * sources: toolstack/lib/domain_create.c toolstack/lib/domain_end.c toolstack/lib/domain_store.c toolstack/lib/domain.c toolstack/lib/cpulist.c toolstack/lib/cpuid.c toolstack/lib/cpuid_names.c toolstack/lib/fault.c
  * libs: -luuid
  */
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +28,8 @@
 static struct {
     bool exists, paused, introduced, attached;
     uint64_t claimed, free_pages, outstanding, dom0_pages;
+    uint32_t ecx;           /* of CPUID leaf 1, if it was set */
+    int64_t offset;
     bool too_late;          /* the claim finds that somebody was quicker */
     char *node[256], *saved[256];
     unsigned n_nodes, n_saved;
@@ -122,6 +125,23 @@ int ctl_domain_unpause(struct ctl *c, domid_t domid) { return step("unpause"); }
 int ctl_domain_max_vcpus(struct ctl *c, domid_t domid, unsigned n) { return step("max_vcpus"); }
 int ctl_domain_max_mem(struct ctl *c, domid_t domid, uint64_t kib) { return step("max_mem"); }
 int ctl_domain_set_tsc(struct ctl *c, domid_t domid, unsigned mode) { return step("tsc"); }
+int ctl_domain_set_time_offset(struct ctl *c, domid_t domid, int64_t seconds) { w.offset = seconds; return step("offset"); }
+
+/* Guests may have SSE3 and RDRAND; this one has SSE3 by default. */
+static int cpuid_leaf(uint32_t ecx, xen_cpuid_leaf_t **out)
+{
+    *out = malloc(sizeof(**out));
+    **out = (xen_cpuid_leaf_t){ .leaf = 1, .subleaf = XEN_CPUID_NO_SUBLEAF, .c = ecx };
+    return 1;
+}
+int ctl_cpuid_max(struct ctl *c, xen_cpuid_leaf_t **out) { int rc = step("cpuid_max"); *out = NULL; return rc ? rc : cpuid_leaf(0x40000001, out); }
+int ctl_cpuid_get(struct ctl *c, domid_t domid, xen_cpuid_leaf_t **out) { int rc = step("cpuid_get"); *out = NULL; return rc ? rc : cpuid_leaf(1, out); }
+int ctl_cpuid_set(struct ctl *c, domid_t domid, const xen_cpuid_leaf_t *leaf, unsigned n)
+{
+    assert_int_equal(n, 1);
+    w.ecx = leaf->c;
+    return step("cpuid_set");
+}
 int ctl_sched_id(struct ctl *c, unsigned *sched) { *sched = 6; return step("sched_id"); }
 int ctl_sched_set(struct ctl *c, domid_t domid, unsigned s, int weight, int cap) { return step("sched_set"); }
 int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote) { int rc = step("evtchn"); return rc ? rc : 5; }
@@ -294,7 +314,8 @@ char **xs_check_watch(struct xs_handle *h) { return NULL; }
 
 static struct guest_config sound(void)
 {
-    return (struct guest_config){ .name = "g", .kernel = "/k", .memory = 65536, .vcpus = 2, .maxvcpus = 4, .weight = 512, .cpus = "0-1" };
+    return (struct guest_config){ .name = "g", .kernel = "/k", .memory = 65536, .vcpus = 2, .maxvcpus = 4, .weight = 512, .cpus = "0-1",
+        .cpuid = "host,sse3=0,rdrand=k", .rtc_timeoffset = -3600 };
 }
 
 static int create(struct guest_config cfg)
@@ -318,6 +339,8 @@ static void test_each_failure(void **state)
     assert_true(w.exists && w.introduced && w.attached);
     assert_true(w.n_nodes > 40);
     assert_int_equal(w.claimed, 0);
+    assert_int_equal(w.ecx, 0x40000000);
+    assert_int_equal(w.offset, -3600);
     n = w.calls;
     assert_int_equal(domain_destroy(NULL, 7), 0);
     nothing_left();
@@ -351,6 +374,33 @@ static void test_no_room(void **state)
     reset(0);
 }
 
+/* What is not asked for is not called. */
+static void test_clock(void **state)
+{
+    struct guest_config g = sound();
+    int with, without;
+
+    setenv("TZ", "XYZ-2:30", 1); /* two and a half hours before UTC's, with no summer time */
+    tzset();
+    reset(0);
+    g.localtime = true;
+    assert_int_equal(create(g), 0);
+    assert_int_equal(w.offset, 9000 - 3600);
+    with = w.calls;
+    assert_int_equal(domain_destroy(NULL, 7), 0);
+    reset(0);
+    g.localtime = false;
+    g.rtc_timeoffset = 0;
+    g.cpuid = "host";
+    assert_int_equal(create(g), 0);
+    assert_int_equal(w.ecx, 0);
+    without = w.calls;
+    assert_int_equal(with - without, 4); /* the offset; most, get and set */
+    assert_int_equal(domain_destroy(NULL, 7), 0);
+    reset(0);
+    unsetenv("TZ");
+}
+
 static void refused(struct guest_config cfg, int error, const char *text)
 {
     reset(0);
@@ -379,6 +429,8 @@ static void test_checks(void **state)
     REFUSED(g.vcpus = 500, -EINVAL, "vcpus");
     REFUSED(g.cpus = "5", -EINVAL, "no CPU 5");
     REFUSED(g.cap = 500, -EINVAL, "cap");
+    REFUSED(g.cpuid = "host,avx=1", -EOPNOTSUPP, "cpuid: 'avx=1'");
+    REFUSED(g.cpuid = "host,frob=1", -EINVAL, "frob");
     REFUSED(g.tsc_mode = "x", -EINVAL, "tsc_mode");
     REFUSED(g.pool = "p", -EINVAL, "pool");
 }
@@ -404,7 +456,7 @@ static int remove_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_room), cmocka_unit_test(test_each_failure), cmocka_unit_test(test_checks) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_room), cmocka_unit_test(test_clock), cmocka_unit_test(test_each_failure), cmocka_unit_test(test_checks) };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -55,6 +55,7 @@ int ctl_domain_resume(struct ctl *c, domid_t domid);
 int ctl_domain_max_vcpus(struct ctl *c, domid_t domid, unsigned count);
 int ctl_domain_max_mem(struct ctl *c, domid_t domid, uint64_t kib);
 int ctl_domain_set_tsc(struct ctl *c, domid_t domid, unsigned mode); /* 0 default, 1 always emulate, 2 never */
+int ctl_domain_set_time_offset(struct ctl *c, domid_t domid, int64_t seconds); /* of its wall clock from UTC */
 int ctl_domain_trigger(struct ctl *c, domid_t domid, unsigned trigger, unsigned vcpu);
 int ctl_domain_debugging(struct ctl *c, domid_t domid, bool on);
 
@@ -68,6 +69,14 @@ int ctl_vcpu_get_affinity(struct ctl *c, domid_t domid, unsigned vcpu, uint8_t *
 /* Weight and cap under the scheduler that runs (credit or credit2): get, or set what is not negative. */
 int ctl_sched_get(struct ctl *c, domid_t domid, unsigned sched, unsigned *weight, unsigned *cap);
 int ctl_sched_set(struct ctl *c, domid_t domid, unsigned sched, int weight, int cap);
+
+/* --- CPUID (ctl_policy.c) --------------------------------------------------------------------------------------------- */
+
+/* The most that paravirtual guests can have here; what a domain has: *out is to be freed; gives the number of leaves. */
+int ctl_cpuid_max(struct ctl *c, xen_cpuid_leaf_t **out);
+int ctl_cpuid_get(struct ctl *c, domid_t domid, xen_cpuid_leaf_t **out);
+/* Before it first runs. */
+int ctl_cpuid_set(struct ctl *c, domid_t domid, const xen_cpuid_leaf_t *leaf, unsigned n);
 
 /* --- memory of domains (ctl_memory.c) ------------------------------------------------------------------------------- */
 

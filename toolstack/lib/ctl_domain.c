@@ -155,6 +155,13 @@ int ctl_domain_set_tsc(struct ctl *c, domid_t domid, unsigned mode)
     return call(c, &op, "setting its TSC mode");
 }
 
+int ctl_domain_set_time_offset(struct ctl *c, domid_t domid, int64_t seconds)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_settimeoffset, .domain = domid, .u.settimeoffset.time_offset_seconds = seconds };
+
+    return call(c, &op, "its clock's offset");
+}
+
 int ctl_domain_trigger(struct ctl *c, domid_t domid, unsigned trigger, unsigned vcpu)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_sendtrigger, .domain = domid };

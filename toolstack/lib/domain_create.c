@@ -5,6 +5,7 @@
  * both find room where there is room for one.
  */
 #include "build.h"
+#include "cpuid.h"
 #include "cpulist.h"
 #include "device.h"
 #include "domains.h"
@@ -20,6 +21,7 @@
 #include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -35,6 +37,7 @@ struct making {
     struct xen_sysctl_physinfo host;
     uint8_t uuid[16];
     unsigned tsc_mode;
+    struct cpuid_changes cpuid;
     uint32_t domid;
     struct build_rings rings;
     struct build_result built;
@@ -55,11 +58,21 @@ static int check_kind(const struct guest_config *cfg)
         return fault(-EOPNOTSUPP, "pci '%s': passing devices through is not supported; remove 'pci ='", cfg->pci[0]);
     if (cfg->pool && strcmp(cfg->pool, "Pool-0") && strcmp(cfg->pool, "0"))
         return fault(-EINVAL, "pool '%s': there is one pool, Pool-0; remove 'pool ='", cfg->pool);
-    if (cfg->cpuid)
-        warn("cpuid: not heeded yet; the guest sees the hypervisor's default processor");
-    if (cfg->localtime || cfg->rtc_timeoffset)
-        warn("localtime, rtc_timeoffset: not heeded yet; the guest's clock is UTC");
     return 0;
+}
+
+/* The host may have less than the configuration asks for. */
+static int check_cpuid(struct making *m)
+{
+    xen_cpuid_leaf_t *max;
+    int rc = cpuid_parse(m->cfg->cpuid, &m->cpuid), n;
+
+    if (rc)
+        return rc;
+    n = ctl_cpuid_max(m->c, &max);
+    rc = n < 0 ? n : cpuid_check(&m->cpuid, max, (unsigned)n);
+    free(max);
+    return rc;
 }
 
 static int check_cpus(struct making *m)
@@ -167,6 +180,8 @@ static int check(struct making *m)
     rc = rc ? rc : check_identity(m);
     rc = rc ? rc : check_cpus(m);
     rc = rc ? rc : check_tsc(m);
+    if (!rc && m->cfg->cpuid)
+        rc = check_cpuid(m);
     rc = rc ? rc : check_memory(m);
     if (rc)
         return rc;
@@ -216,6 +231,30 @@ static int pin_vcpu(struct making *m, unsigned vcpu)
                                  (m->host.max_cpu_id + 8) / 8, false);
 }
 
+static int set_cpuid(struct making *m)
+{
+    xen_cpuid_leaf_t *max = NULL, *own = NULL;
+    int n_max = ctl_cpuid_max(m->c, &max), n = n_max < 0 ? n_max : ctl_cpuid_get(m->c, (domid_t)m->domid, &own);
+    int rc = n < 0 ? n : cpuid_apply(&m->cpuid, max, (unsigned)n_max, own, (unsigned)n);
+
+    rc = rc ? rc : ctl_cpuid_set(m->c, (domid_t)m->domid, own, (unsigned)n);
+    free(own);
+    free(max);
+    return rc;
+}
+
+/* Both together, as xl does it: local time as it is now, that is the summer time of now. */
+static int set_clock(struct making *m)
+{
+    int64_t offset = m->cfg->rtc_timeoffset;
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (m->cfg->localtime && localtime_r(&now, &tm))
+        offset += tm.tm_gmtoff;
+    return offset ? ctl_domain_set_time_offset(m->c, (domid_t)m->domid, offset) : 0;
+}
+
 static int set_limits(struct making *m)
 {
     const struct guest_config *cfg = m->cfg;
@@ -227,6 +266,9 @@ static int set_limits(struct making *m)
         rc = pin_vcpu(m, i);
     rc = rc ? rc : ctl_domain_max_mem(m->c, domid, cfg->maxmem + EXTRA_KIB);
     rc = rc ? rc : ctl_domain_set_tsc(m->c, domid, m->tsc_mode);
+    rc = rc ? rc : set_clock(m);
+    if (!rc && m->cpuid.n)
+        rc = set_cpuid(m);
     if (rc || (!cfg->weight && !cfg->cap))
         return rc;
     rc = ctl_sched_id(m->c, &sched);
