@@ -38,9 +38,21 @@ static void test_long(void **state)
     fault_clear();
 }
 
+/* What a guest wrote must not move the cursor, retitle the window or answer for the keyboard. */
+static void test_printable(void **state)
+{
+    char word[] = "a\033]0;x\007b\x7f\xc2\x9b" "1m \xc3\xbc\n\tc\xc2";
+
+    fault_clear();
+    fault(-EINVAL, "node: '%s' is no number", "1\033[2J");
+    assert_string_equal(fault_text(), "node: '1?[2J' is no number");
+    fault_clear();
+    assert_string_equal(fault_printable(word), "a?]0;x?b???1m \xc3\xbc\n\tc\xc2");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_chain), cmocka_unit_test(test_long) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_chain), cmocka_unit_test(test_long), cmocka_unit_test(test_printable) };
 
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
 }

@@ -3,11 +3,25 @@
 #include "fault.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 static char text[1024];
 const char *warn_program = "xm";
+
+char *fault_printable(char *s)
+{
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; /* U+0080 to U+009F: controls too */
+
+        if (c1)
+            *p++ = '?';
+        if (c1 || (*p < ' ' && *p != '\n' && *p != '\t') || *p == 0x7f)
+            *p = '?';
+    }
+    return s;
+}
 
 int fault(int rc, const char *format, ...)
 {
@@ -19,7 +33,7 @@ int fault(int rc, const char *format, ...)
     va_end(args);
     if (text[0] && n >= 0 && (size_t)n < sizeof(now) && snprintf(now + n, sizeof(now) - (size_t)n, ": %s", text) < 0)
         now[n] = 0;
-    memcpy(text, now, sizeof(text));
+    memcpy(text, fault_printable(now), sizeof(text));
     return rc;
 }
 
@@ -35,11 +49,11 @@ void fault_clear(void)
 
 void warn(const char *format, ...)
 {
+    char now[sizeof(text)];
     va_list args;
 
-    fprintf(stderr, "%s: warning: ", warn_program);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(now, sizeof(now), format, args);
     va_end(args);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s: warning: %s\n", warn_program, fault_printable(now));
 }

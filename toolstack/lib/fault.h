@@ -7,6 +7,9 @@
  */
 #pragma once
 
+/* Texts may quote what a guest wrote into the store: characters that would command a terminal become '?'. In place;
+ * returns s. What fault() and warn() are given goes through it by itself. */
+char *fault_printable(char *s);
 /* Remember a text and return rc (a negative errno value). A text already there is kept behind the new one, as its cause. */
 int fault(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The text, "" when there is none. Valid until the next fault() or fault_clear(). */

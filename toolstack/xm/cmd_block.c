@@ -33,7 +33,7 @@ static char *block_value(const char *dir, const char *key)
 {
     char *v = store_read("%s/%s", dir, key);
 
-    return v ? v : strdup("-1");
+    return v ? fault_printable(v) : strdup("-1"); /* the guest's words */
 }
 
 static int block_print(const struct device *dev, void *arg)

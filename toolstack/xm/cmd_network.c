@@ -33,7 +33,7 @@ static char *network_value(const struct device *dev, const char *key)
 {
     char *v = store_read("%s/%s", dev->front, key);
 
-    return v ? v : strdup("-1");
+    return v ? fault_printable(v) : strdup("-1"); /* the guest's words */
 }
 
 static int network_print(const struct device *dev, void *arg)
