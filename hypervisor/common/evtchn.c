@@ -79,7 +79,7 @@ void virq_raise_domain(struct domain *d, unsigned virq)
     evtchn_raise(d, READ_ONCE(d->evtchn->virq_port[virq]), ECS_VIRQ, virq);
 }
 
-/* Numbers of domains; 0: domain 0. A handler that has gone is forgotten when the VIRQ comes next. */
+/* Numbers of domains; 0: domain 0. A handler that ends is forgotten: its number may soon be another domain's. */
 static uint16_t virq_handler[NR_VIRQS];
 
 int virq_set_handler(unsigned virq, struct domain *d)
@@ -88,6 +88,15 @@ int virq_set_handler(unsigned virq, struct domain *d)
         return -XEN_EINVAL;
     WRITE_ONCE(virq_handler[index_nospec(virq, NR_VIRQS)], d->id);
     return 0;
+}
+
+static void virq_forget_handler(const struct domain *d)
+{
+    for (unsigned virq = 0; virq < NR_VIRQS; virq++) {
+        uint16_t id = d->id;
+
+        (void)__atomic_compare_exchange_n(&virq_handler[virq], &id, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
 }
 
 void virq_raise_global(unsigned virq)
@@ -232,6 +241,7 @@ int evtchn_domain_kill(struct domain *d)
         ed->next_close = 0;
     }
     spin_unlock(&ed->lock);
+    virq_forget_handler(d);
     rc = evtchn_reset(d);
     /* EAGAIN: someone else is resetting d at the same time and has a port in hand. */
     return rc ? -XEN_ERESTART : 0;

@@ -771,6 +771,26 @@ static void t_threads(void **state)
         assert_int_equal(env[dom]->d.refs, 1);
 }
 
+/* Whoever gets the number of a domain that was told of something is not told of it too. */
+static void t_virq_handler_ends(void **state)
+{
+    uint32_t zero, two;
+
+    assert_int_equal(x_virq(0, VIRQ_CON_RING, 0, &zero), 0);
+    assert_int_equal(virq_set_handler(VIRQ_CON_RING, &env[2]->d), 0);
+    assert_int_equal(virq_set_handler(VIRQ_TIMER, &env[2]->d), -XEN_EINVAL);
+    assert_int_equal(x_virq(2, VIRQ_CON_RING, 0, &two), 0);
+    virq_raise_global(VIRQ_CON_RING);
+    assert_true(evtchn_is_pending(&env[2]->d, two));
+    assert_false(evtchn_is_pending(&env[0]->d, zero));
+    env_domain_del(2);
+    env_domain_new(2);
+    assert_int_equal(x_virq(2, VIRQ_CON_RING, 0, &two), 0);
+    virq_raise_global(VIRQ_CON_RING);
+    assert_false(evtchn_is_pending(&env[2]->d, two));
+    assert_true(evtchn_is_pending(&env[0]->d, zero));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -780,7 +800,7 @@ int main(void)
         T(t_fifo_arguments),          T(t_fifo_order_and_priority),
         T(t_limits_and_reset),        T(t_fetch_once_and_compat),
         T(t_allocation_failures),     T(t_model),
-        T(t_threads),
+        T(t_threads),                 T(t_virq_handler_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
