@@ -74,7 +74,9 @@ struct vcpu *arch_vcpu_alloc(struct domain *d, unsigned id)
     }
     xv->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     xv->cr4 = 0x660;
-    xv->xcr0 = 1;
+    /* With SSE, unlike after a reset: programs see the real CR4.OSXSAVE, whatever their kernel does, and then save what their
+     * calls are given in SSE registers (ld.so does) by xsave, which saves nothing of which XCR0 does not know. */
+    xv->xcr0 = cpu_features.xsave ? 3 : 1;
     xv->dr[6] = 0xffff0ff0;
     xv->dr[7] = 0x400;
     xv->root = xv->root_user = INVALID_MFN;
