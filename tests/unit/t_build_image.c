@@ -2,7 +2,7 @@
 /*
  * Kernel images: ELF with Xen's notes, bzImage with each packer; damaged and hostile files get an error, a text and no read outside
  * (they are in exactly sized heap blocks).
- * sources: toolstack/lib/build_image.c toolstack/lib/build_unpack.c toolstack/lib/build_compact.c toolstack/lib/fault.c
+ * sources: toolstack/lib/build_image.c toolstack/lib/build_unpack.c toolstack/lib/build_compact.c toolstack/lib/build_features.c toolstack/lib/fault.c
  * libs: -llzma -lz -llz4 -lzstd
  */
 #include <elf.h>
@@ -20,6 +20,7 @@
 #include <zstd.h>
 
 #include <xen/elfnote.h>
+#include <xen/features.h>
 
 #include "build_image.h"
 #include "fault.h"
@@ -53,6 +54,19 @@ static void note(struct kernel *k, uint32_t type, uint64_t value)
     memcpy(p + 12, "Xen", 4);
     memcpy(p + 16, &value, 8);
     k->notes += 24;
+    segment(k, 1)->p_filesz = k->notes;
+}
+
+/* The list of features; at most 300 letters. */
+static void feature_note(struct kernel *k, const char *text)
+{
+    Elf64_Nhdr n = { 4, (Elf64_Word)strlen(text), XEN_ELFNOTE_FEATURES };
+    uint8_t *p = k->b + NOTES + k->notes;
+
+    memcpy(p, &n, sizeof(n));
+    memcpy(p + 12, "Xen", 4);
+    memcpy(p + 16, text, n.n_descsz);
+    k->notes += 16 + ((n.n_descsz + 3) & ~3U);
     segment(k, 1)->p_filesz = k->notes;
 }
 
@@ -276,6 +290,7 @@ static void check_compact(const char *pattern)
     make(&k);
     note(&k, XEN_ELFNOTE_INIT_P2M, 0x8000000000);
     note(&k, XEN_ELFNOTE_MOD_START_PFN, 1);
+    feature_note(&k, "!hvm_pirqs|dom0");
     segment(&k, 0)->p_filesz = chunks * 65536 + 100;
     segment(&k, 0)->p_memsz = chunks * 65536 + 5000;
     memcpy(b, k.b, DATA);
@@ -296,6 +311,7 @@ static void check_compact(const char *pattern)
     assert_int_equal(image_parse(&again, "c", c, size), 0);
     assert_true(again.start == im.start && again.end == im.end && again.entry == im.entry && again.virt_base == im.virt_base);
     assert_true(again.has_init_p2m && again.init_p2m == im.init_p2m && again.initrd_by_pfn && !again.has_hypercall_page);
+    assert_string_equal(again.features, "!hvm_pirqs|dom0");
     m2 = lay_out(&again);
     assert_memory_equal(m1, m2, im.end - im.start);
     if (!strchr(pattern, 'x'))
@@ -320,10 +336,49 @@ static void test_compact(void **state)
     check_compact(many); /* more runs than there may be segments */
 }
 
+/* --- features --------------------------------------------------------------------------------------------------------------- */
+
+static int features(const char *text, uint32_t offered)
+{
+    struct kernel k;
+    struct image im;
+
+    make(&k);
+    if (*text)
+        feature_note(&k, text);
+    fault_clear();
+    assert_int_equal(image_parse(&im, "k", k.b, sizeof(k.b)), 0);
+    return image_check_features(&im, "k", offered);
+}
+
+static void test_features(void **state)
+{
+    const uint32_t pv = 1U << XENFEAT_writable_page_tables | 1U << XENFEAT_pae_pgdir_above_4gb;
+    char many[300];
+
+    assert_int_equal(features("", 0), 0);
+    assert_int_equal(features("!writable_page_tables|pae_pgdir_above_4gb", pv), 0); /* a Debian kernel */
+    assert_int_equal(features("writable_page_tables|frob|", 0), 0);
+    assert_int_equal(features("!writable_page_tables|pae_pgdir_above_4gb", 0), -EOPNOTSUPP);
+    assert_int_equal(features("pae_pgdir_above_4gb|!auto_translated_physmap", pv), -EOPNOTSUPP);
+    assert_non_null(strstr(fault_text(), "k: the kernel needs the feature 'auto_translated_physmap'"));
+    assert_int_equal(features("!frob", ~0U), -EOPNOTSUPP);
+    assert_int_equal(features("!", ~0U), -EOPNOTSUPP);
+    assert_int_equal(features("!dom", ~0U), -EOPNOTSUPP);
+    assert_int_equal(features("!dom0", ~0U), 0);
+    memset(many, '|', sizeof(many));
+    memcpy(many, "!dom0", 5);
+    many[255] = 0;
+    assert_int_equal(features(many, ~0U), 0);
+    many[255] = '|';
+    many[256] = 0;
+    assert_int_equal(features(many, ~0U), -ENOEXEC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_sound), cmocka_unit_test(test_paddr_offset), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_packers), cmocka_unit_test(test_compact) };
+        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_packers), cmocka_unit_test(test_compact), cmocka_unit_test(test_features) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

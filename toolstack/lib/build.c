@@ -58,6 +58,7 @@ static int prepare(struct build *b, const struct build_request *want)
     int rc = want->ramdisk ? open_initrd(b, want->ramdisk) : 0;
 
     rc = rc ? rc : image_load(&b->image, want->kernel, want->cache);
+    rc = rc ? rc : image_check_features(&b->image, want->kernel, want->features);
     rc = rc ? rc : layout_make(&b->l, &b->image, want->pages, b->initrd_bytes);
     if (rc)
         return rc;

@@ -14,6 +14,7 @@ struct build_request {
     const char *kernel, *ramdisk, *cmdline; /* paths; ramdisk and cmdline may be NULL */
     uint64_t pages;                         /* memory at start */
     uint64_t max_pages;                     /* up to where it may grow */
+    uint32_t features;                      /* what the hypervisor offers, see ctl_features() */
     const char *cache;                      /* folder for unpacked kernels, NULL = none */
 };
 

@@ -25,8 +25,14 @@ struct compact {
     Elf64_Ehdr head;
     Elf64_Phdr load[IMAGE_MAX_SEGMENTS], notes_at;
     struct note notes[8];
+    struct {
+        Elf64_Nhdr h;
+        char name[4], text[sizeof(((struct image *)0)->features)];
+    } features; /* follows notes[] in the file */
     unsigned n, n_notes;
 };
+
+#define NOTES_BYTES(c) ((c)->n_notes * sizeof(struct note) + sizeof((c)->features))
 
 static bool is_zero(const uint8_t *p, uint64_t bytes)
 {
@@ -78,7 +84,10 @@ static void add_notes(struct compact *c, const struct image *im)
     add_note(c, im->has_hypercall_page, XEN_ELFNOTE_HYPERCALL_PAGE, im->hypercall_page);
     add_note(c, im->has_init_p2m, XEN_ELFNOTE_INIT_P2M, im->init_p2m);
     add_note(c, im->initrd_by_pfn, XEN_ELFNOTE_MOD_START_PFN, 1);
-    c->notes_at = (Elf64_Phdr){ .p_type = PT_NOTE, .p_filesz = c->n_notes * sizeof(struct note) };
+    c->features.h = (Elf64_Nhdr){ 4, sizeof(c->features.text), XEN_ELFNOTE_FEATURES };
+    memcpy(c->features.name, "Xen", 4);
+    memcpy(c->features.text, im->features, sizeof(c->features.text));
+    c->notes_at = (Elf64_Phdr){ .p_type = PT_NOTE, .p_filesz = NOTES_BYTES(c) };
 }
 
 static bool put(int fd, const void *data, uint64_t bytes, uint64_t at)
@@ -100,7 +109,7 @@ static bool put(int fd, const void *data, uint64_t bytes, uint64_t at)
 /* Data first, each piece on a page of its own; the program headers then say where. */
 static bool write_all(struct compact *c, const struct image *im, int fd)
 {
-    uint64_t headers = sizeof(c->head) + (c->n + 1) * sizeof(Elf64_Phdr), at = headers + sizeof(c->notes);
+    uint64_t headers = sizeof(c->head) + (c->n + 1) * sizeof(Elf64_Phdr), at = headers + NOTES_BYTES(c);
 
     for (unsigned i = 0; i < c->n; i++) {
         at = (at + PAGE - 1) & ~(PAGE - 1);
@@ -111,8 +120,8 @@ static bool write_all(struct compact *c, const struct image *im, int fd)
     }
     c->notes_at.p_offset = headers;
     return put(fd, &c->head, sizeof(c->head), 0) && put(fd, c->load, c->n * sizeof(Elf64_Phdr), sizeof(c->head)) &&
-           put(fd, &c->notes_at, sizeof(c->notes_at), sizeof(c->head) + c->n * sizeof(Elf64_Phdr)) && put(fd, c->notes, sizeof(c->notes), headers) &&
-           !ftruncate(fd, (off_t)(at > headers + sizeof(c->notes) ? at : headers + sizeof(c->notes)));
+           put(fd, &c->notes_at, sizeof(c->notes_at), sizeof(c->head) + c->n * sizeof(Elf64_Phdr)) && put(fd, c->notes, c->n_notes * sizeof(struct note), headers) &&
+           put(fd, &c->features, sizeof(c->features), headers + c->n_notes * sizeof(struct note)) && !ftruncate(fd, (off_t)at);
 }
 
 uint64_t image_compact_bytes(const struct image *im)

@@ -90,6 +90,11 @@ static void take_note(struct image *im, uint32_t type, const uint8_t *data, uint
     case XEN_ELFNOTE_PHYS32_ENTRY:
         im->has_pvh_entry = true;
         break;
+    case XEN_ELFNOTE_FEATURES:
+        im->features_cut = bytes >= sizeof(im->features) && strnlen((const char *)data, bytes) >= sizeof(im->features);
+        memset(im->features, 0, sizeof(im->features));
+        memcpy(im->features, data, bytes < sizeof(im->features) ? bytes : sizeof(im->features) - 1);
+        break;
     case XEN_ELFNOTE_GUEST_OS:
         memcpy(im->guest_os, data, bytes < sizeof(im->guest_os) ? bytes : sizeof(im->guest_os) - 1);
         break;

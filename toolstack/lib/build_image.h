@@ -28,6 +28,8 @@ struct image {
     uint64_t entry, virt_base, paddr_offset, hypercall_page, init_p2m;
     bool has_entry, has_hypercall_page, has_init_p2m, initrd_by_pfn, has_pvh_entry;
     char guest_os[32];
+    char features[256];           /* see build_features.c */
+    bool features_cut;            /* there was more */
     /* where elf[] lies, see image_dispose() */
     void *mapped, *heap;
     size_t mapped_bytes;
@@ -42,6 +44,9 @@ int image_parse(struct image *im, const char *name, const uint8_t *elf, size_t b
  */
 int image_unpack(const char *name, const uint8_t *data, size_t bytes, size_t max, uint8_t **out, const uint8_t **payload,
                  size_t *payload_bytes);
+
+/* Is all there that the kernel cannot do without? `offered`: a bit for each XENFEAT_*. */
+int image_check_features(const struct image *im, const char *name, uint32_t offered);
 
 /* Writes a parsed image as an ELF file that parses to the same, without its long runs of zeroes (build_compact.c). */
 bool image_write_compact(const struct image *im, int fd);

@@ -108,6 +108,8 @@ int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote);
 /* --- the host (ctl_host.c) ------------------------------------------------------------------------------------------ */
 
 int ctl_physinfo(struct ctl *c, struct xen_sysctl_physinfo *info);
+/* A bit for each XENFEAT_* that a paravirtual guest can count on. */
+int ctl_features(struct ctl *c, uint32_t *features);
 int ctl_sched_id(struct ctl *c, unsigned *sched);
 const char *ctl_sched_name(unsigned sched); /* "credit2", ... */
 /* Global parameters of the scheduler of pool 0; putting writes what *op holds. */

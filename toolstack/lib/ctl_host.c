@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <xen/features.h>
+
 static int call(struct ctl *c, struct xen_sysctl *op, const char *what)
 {
     int rc = ctl_sysctl(c, op);
@@ -22,6 +24,21 @@ int ctl_physinfo(struct ctl *c, struct xen_sysctl_physinfo *info)
 
     *info = op.u.physinfo;
     return rc;
+}
+
+/*
+ * What the hypervisor tells us, and without what only domain 0 is told. Guests may write to their page tables, as the
+ * first feature has it (each write is looked at), but none is told so: Linux would then not protect them.
+ */
+int ctl_features(struct ctl *c, uint32_t *features)
+{
+    xen_feature_info_t f = { .submap_idx = 0 };
+    int rc = ctl_version(c, XENVER_get_features, &f, sizeof(f));
+
+    if (rc)
+        return fault(rc, "host: what its hypervisor offers: %s", strerror(-rc));
+    *features = (f.submap & ~(1U << XENFEAT_dom0)) | 1U << XENFEAT_writable_page_tables;
+    return 0;
 }
 
 int ctl_sched_id(struct ctl *c, unsigned *sched)

@@ -186,10 +186,14 @@ static int check(struct making *m)
     if (rc)
         return rc;
     char cache[256];
+    uint32_t features;
 
+    rc = ctl_features(m->c, &features);
+    if (rc)
+        return rc;
     snprintf(cache, sizeof(cache), "%s/kernel-cache", domain_run_folder);
     struct build_request want = { .kernel = m->cfg->kernel, .ramdisk = m->cfg->ramdisk, .cmdline = m->cfg->cmdline, .pages = m->cfg->memory / 4,
-        .max_pages = m->cfg->maxmem / 4, .cache = cache };
+        .max_pages = m->cfg->maxmem / 4, .features = features, .cache = cache };
 
     rc = build_prepare(&m->build, &want);
     return rc ? rc : devices_check(m->cfg);
