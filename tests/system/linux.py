@@ -121,6 +121,14 @@ TABLE = [
     Config("soak-4cpu", script="soak.sh", how="soak", cpus=4, timeout=1500, dom0_mem="640M", extra="-stress",
            kernel="zendo.seconds=600 zendo.load=stress-ng"),
 
+    # Guests by our tools: shares of the CPUs; many at once; made and destroyed over and over.
+    Config("shares", script="sched.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
+    Config("scale", script="scale.sh", how="scale", cpus=2, memory=2560, dom0_mem="768M", data=True, kernel="zendo.guests=200", timeout=900),
+    Config("cycles", script="cycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, quick=True,
+           kernel="zendo.tiny=20 zendo.stock=3", timeout=240),
+    Config("cycles-1000", script="cycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True,
+           kernel="zendo.tiny=1000 zendo.stock=20", timeout=1800),
+
     # Debian's own xl, xenstored and xenconsoled over Zendo. On the reference: CPU=max,-smap,-xsave HV=build/reference/xen.elf.
     Config("xl", script="xl.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
@@ -321,11 +329,26 @@ def do_soak(c, m, r):
     for good, name, detail in LINE.findall(m.text[start:m.at]):
         r.add(good == "ok", name, detail)
     r.add(code == "0", "script", "exit code " + code)
-    r.notes += re.findall(r"^(?:mixload: .*rounds.*|zendo: idle .*|.*stress-ng: .*(?:fail|pass|skip|complet).*)$", m.text[start:m.at], re.M)
+    r.notes += re.findall(r"^(?:mixload: .*rounds.*|zendo: idle .*|zendo: \S+ \d+ kB|.*stress-ng: .*(?:fail|pass|skip|complet).*)$", m.text[start:m.at], re.M)
     soak.compare(r, before, after)
     r.add(m.wait_exit(30) == 0, "power-off")
     if c.disk:
         soak.check_image(r, m.text, os.path.join(LOGS, c.name + ".img"))
+
+
+def do_scale(c, m, r):
+    """A script that stops twice while nothing is to do: without guests and with all of them asleep."""
+    m.wait_for(r"zendo: script \S+ starts", c.timeout)
+    start = m.at
+    used = soak.watch_quiet(m, r, c.timeout)
+    code = m.wait_for(r"zendo: script \S+ ends with (\d+)", c.timeout).group(1)
+    for good, name, detail in LINE.findall(m.text[start:m.at]):
+        r.add(good == "ok", name, detail)
+    r.add(code == "0", "script", "exit code " + code)
+    r.notes += re.findall(r"^(?:zendo|idle): .*", m.text[start:m.at], re.M)
+    # Domain 0's own ticks are in both; what 200 sleepers add is to be next to nothing.
+    r.add("none" in used and used.get("all", 999) < used["none"] + 5, "sleep-costs-nothing", str(used))
+    r.add(m.wait_exit(30) == 0, "power-off")
 
 
 # --- running and reporting
@@ -360,7 +383,7 @@ def report(r, verbose):
     for good, name, detail in r.checks:
         if verbose or not good:
             print("    %s %s%s" % ("ok" if good else "not ok", name, ": " + detail if detail and not good else ""))
-    if verbose or r.config.how == "soak":
+    if verbose or r.config.how in ("soak", "scale"):
         print("".join("    %s\n" % n for n in r.notes), end="")
     if bad and not r.checks[-1][0]:
         print("".join("    | %s\n" % t[:160] for t in r.tail), end="")

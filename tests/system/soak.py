@@ -119,6 +119,30 @@ def compare(r, before, after):
     r.add(abs(ppm) * seconds < max(200 * seconds, 100000), "clock-drift", "%.1f ppm over %.0f s" % (ppm, seconds))
 
 
+def cpu_seconds(pid):
+    """What a process has used of the host's CPUs."""
+    with open("/proc/%d/stat" % pid) as f:
+        words = f.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch_quiet(m, r, timeout):
+    """Between the script's `quiet NAME` and `quiet end`: what all of the machine uses of a CPU, in percent, by name."""
+    used = {}
+    while True:
+        line = m.wait_for(r"^zendo: (quiet|script) (\S+).*\n", timeout)
+        if line.group(1) == "script":
+            m.at = line.start()
+            break
+        if line.group(2) != "end":
+            name, start, cpu = line.group(2), time.monotonic(), cpu_seconds(m.proc.pid)
+        else:
+            used[name] = 100 * (cpu_seconds(m.proc.pid) - cpu) / (time.monotonic() - start)
+            r.notes.append("quiet, %s: %.1f %% of one of the host's CPUs" % (name, used[name]))
+        m.send("\n")
+    return used
+
+
 def check_image(r, text, path):
     """What the guest says it wrote is in the disk's image."""
     said = re.search(r"^zendo: disk (\d+) ([0-9a-f]{32})", text, re.M)
