@@ -43,6 +43,7 @@ class Config:
     qemu: tuple = ()
     iso: int = -1                       # GRUB's CD: number of the menu entry
     disk: str = ""                      # what domain 0 calls the disk that is added
+    disk_mb: int = 320
     extra: str = ""                     # the image with more in it: "-stress"
     data: object = False                # the disk with what guests are made of (/data); a word: another than build/data-FLAVOUR.img
     net: bool = False                   # a server behind the network card (soak.Server)
@@ -146,7 +147,10 @@ TABLE = [
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
     # Our tools: disks and networks attached and detached live, with data compared.
-    Config("attach", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=600),
+    Config("attach", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=900),
+    # 1 GB and 256 MB through a guest, while its memory and vCPUs come and go and it is paused.
+    Config("attach-1g", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400, disk="vda", disk_mb=1100,
+           qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=1024 zendo.netmb=256"),
 
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),
@@ -222,7 +226,7 @@ def make_iso(c, hv):
 def make_disk(c):
     out = os.path.join(LOGS, c.name + ".img")
     with open(out, "wb") as f:
-        f.truncate(320 << 20)
+        f.truncate(c.disk_mb << 20)
     return out
 
 

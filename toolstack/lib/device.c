@@ -19,6 +19,7 @@
 #include "store.h"
 
 #define CLOSE_AGAIN_MS 1000
+#define SETTLE_MS 5000
 
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
 {
@@ -196,10 +197,24 @@ int device_close_end(const struct device *dev, bool force, unsigned timeout_ms)
     return rc;
 }
 
+/*
+ * Stock Linux takes it badly when a device goes while its frontend is setting it up: blkfront stops in a BUG, and with it all
+ * that the guest would hear about devices. So a device that is just coming may come first; a guest that does not take it loses time.
+ */
+static int device_settle(const struct device *dev)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/state", dev->back);
+    int state = store_wait_state(path, 1u << DEVICE_CONNECTED | 1u << DEVICE_CLOSING | 1u << DEVICE_CLOSED | 1u << DEVICE_GONE, SETTLE_MS);
+    return state < 0 && state != -ETIMEDOUT ? state : 0;
+}
+
 int device_close(const struct device *dev, bool force, unsigned timeout_ms)
 {
-    int rc = device_close_begin(dev, force);
+    int rc = force ? 0 : device_settle(dev);
 
+    rc = rc ? rc : device_close_begin(dev, force);
     return rc ? rc : device_close_end(dev, force, timeout_ms);
 }
 
