@@ -39,13 +39,17 @@ void policy_domain_free(struct domain *d)
 
 /* --- Reading ---------------------------------------------------------------------------------------- */
 
-/* A request for the number, or the list; *nr is room and result. */
+/* A request for the number, or the list; *nr is room and result. libxl asks for a domain's leaves without its MSRs. */
 static long put_leaves(const struct cpu_policy *p, guest_ptr_t to, uint32_t *nr)
 {
     xen_cpuid_leaf_t l;
     unsigned slot = 0;
     uint32_t n = 0;
 
+    if (!to.va) {
+        *nr = policy_max_leaves();
+        return 0;
+    }
     while (policy_next_leaf(p, &slot, &l)) {
         if (n >= *nr)
             return -XEN_ENOBUFS;
@@ -61,6 +65,10 @@ static long put_msrs(const struct cpu_policy *p, guest_ptr_t to, uint32_t *nr)
 {
     xen_msr_entry_t m;
 
+    if (!to.va) {
+        *nr = POLICY_MSRS;
+        return 0;
+    }
     if (*nr < POLICY_MSRS)
         return -XEN_ENOBUFS;
     for (unsigned i = 0; i < POLICY_MSRS; i++) {
@@ -92,23 +100,14 @@ long sysctl_get_cpu_policy(struct vcpu *v, struct xen_sysctl *op)
 {
     struct xen_sysctl_cpu_policy *a = &op->u.cpu_policy;
     const struct cpu_policy *p = policy_by_index(a->index);
-    long rc = 0;
+    long rc;
 
     if (a->_rsvd || a->index > XEN_SYSCTL_cpu_policy_hvm_default)
         return -XEN_EINVAL;
     if (!p)
         return -XEN_EOPNOTSUPP;
-    if (!a->leaves.p)
-        a->nr_leaves = policy_max_leaves();
-    else
-        rc = put_leaves(p, HANDLE(a->leaves), &a->nr_leaves);
-    if (rc)
-        return rc;
-    if (!a->msrs.p)
-        a->nr_msrs = POLICY_MSRS;
-    else
-        rc = put_msrs(p, HANDLE(a->msrs), &a->nr_msrs);
-    return rc;
+    rc = put_leaves(p, HANDLE(a->leaves), &a->nr_leaves);
+    return rc ? rc : put_msrs(p, HANDLE(a->msrs), &a->nr_msrs);
 }
 
 long domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op)

@@ -271,6 +271,12 @@ static void test_set_policy(void **state)
     a->nr_msrs = 8;
     assert_int_equal(dcall(XEN_DOMCTL_get_cpu_policy), 0);
     assert_int_equal(a->nr_leaves, n);
+    a->nr_leaves = 128;
+    a->nr_msrs = 0;
+    a->msrs.p = NULL; /* libxl does not want them */
+    assert_int_equal(dcall(XEN_DOMCTL_get_cpu_policy), 0);
+    assert_int_equal(a->nr_leaves, n);
+    assert_int_equal(a->nr_msrs, POLICY_MSRS);
     policy_domain_free(&ctl_guest.d);
     assert_int_equal(host_zalloc_live, 0);
 }
