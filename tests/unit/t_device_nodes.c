@@ -59,6 +59,36 @@ static void test_base(void **state)
     assert_int_equal(n_fake, 0);
 }
 
+/* A guest that takes its device late: it must not be told to close before. */
+static unsigned turns;
+
+static void guest_turn(void)
+{
+    struct fake_node *back = fake_find("/local/domain/0/backend/vbd/3/51712/state");
+
+    if (++turns == 3)
+        strcpy(back->value, "4");
+    if (*back->value == '5') {
+        assert_true(turns > 3);
+        strcpy(back->value, "6");
+    }
+}
+
+static void test_close_waits(void **state)
+{
+    struct device dev;
+
+    device_init(&dev, 3, "vbd", 51712);
+    assert_int_equal(device_write_base(&dev), 0);
+    turns = 0;
+    fake_on_wait = guest_turn;
+    int rc = device_close(&dev, false, 1000);
+    fake_on_wait = NULL;
+    assert_int_equal(rc, 0);
+    assert_int_equal(turns, 4);
+    is("/local/domain/0/backend/vbd/3/51712/online", "0");
+}
+
 static int collect(const struct device *dev, void *arg)
 {
     char *text = arg;
@@ -171,7 +201,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
+        cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_close_waits, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
         cmocka_unit_test_setup(test_users_link, start), cmocka_unit_test_setup(test_refusals, start),
     };
 
