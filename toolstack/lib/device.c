@@ -9,10 +9,13 @@
 #include "device.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -20,6 +23,8 @@
 
 #define CLOSE_AGAIN_MS 1000
 #define SETTLE_MS 5000
+#define LOOK_MS 5               /* at what the kernel has, when it tells nothing */
+#define LOOK_FAR_MS 50          /* ... when it does */
 
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
 {
@@ -135,16 +140,42 @@ static bool device_in_kernel(const struct device *dev)
     return access(path, F_OK) == 0;
 }
 
+/* The kernel's word that devices come and go. -1: there is none; then we look now and then. */
+static int device_open_events(void)
+{
+    struct sockaddr_nl all = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+    int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&all, sizeof(all))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* What is said does not matter, only that it is time for another look. The word comes a moment before the deed: then, in a moment. */
+static int device_next_look(int fd, int wait_ms)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    char word[2048];
+
+    if (poll(&p, 1, fd < 0 ? LOOK_MS : wait_ms) <= 0 || fd < 0)
+        return LOOK_FAR_MS;
+    while (recv(fd, word, sizeof(word), 0) > 0)
+        continue;
+    return 1;
+}
+
 static bool device_wait_kernel(const struct device *dev, unsigned timeout_ms)
 {
     uint64_t until = store_clock_ms() + timeout_ms;
+    int fd = device_in_kernel(dev) ? device_open_events() : -1, wait = 1;
 
-    while (device_in_kernel(dev)) {
-        if (store_clock_ms() >= until)
-            return false;
-        usleep(10000);
-    }
-    return true;
+    while (device_in_kernel(dev) && store_clock_ms() < until)
+        wait = device_next_look(fd, wait);
+    if (fd >= 0)
+        close(fd);
+    return !device_in_kernel(dev);
 }
 
 int device_close_begin(const struct device *dev, bool force)
