@@ -1,5 +1,6 @@
-# Zendo beside the reference hypervisor, as a table: bench/run.py says how. make bench [T="entry guest linux wall"].
+# Zendo beside the reference hypervisor, as a table: bench/run.py says how. make bench [T="entry guest linux guests wall"].
 .PHONY: bench
-bench: $(HV) $(B)/guests/bench.elf $(B)/kernel/$(FLAVOUR)/version
+BENCH_GUESTS := $(B)/dom0-amd64.gz $(B)/dom0-amd64-stock.gz $(B)/data-amd64.img
+bench: $(HV) $(B)/guests/bench.elf $(B)/kernel/$(FLAVOUR)/version $(if $(filter-out entry guest linux wall,$(or $(T),all)),$(BENCH_GUESTS))
 	python3 bench/run.py --hv $(HV) --guest $(B)/guests/bench.elf --kernel $(B)/kernel/$(FLAVOUR)/vmlinuz \
 	  --build $(B)/bench --out $(B)/bench.json $(T)

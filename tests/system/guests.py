@@ -17,8 +17,8 @@ import run_guest
 
 def all_guests():
     base = os.path.join(run_guest.ROOT, "guests")
-    # "bench" measures and tests nothing: bench/run.py boots it
-    return sorted(n for n in os.listdir(base) if n != "bench" and os.path.exists(os.path.join(base, n, "main.c")))
+    # "bench" and "pair" measure and test nothing: bench/run.py runs them
+    return sorted(n for n in os.listdir(base) if n not in ("bench", "pair") and os.path.exists(os.path.join(base, n, "main.c")))
 
 
 def run_one(name, opts):
