@@ -424,7 +424,7 @@ static void test_checks(void **state)
     REFUSED(g.uuid = "1", -EINVAL, "uuid");
     REFUSED(g.uuid = "11111111-2222-3333-4444-555555555555", -EEXIST, "another guest");
     REFUSED(g.type = GUEST_HVM, -EOPNOTSUPP, "hvm");
-    REFUSED((g.kernel = NULL, g.bootloader = "pygrub"), -EOPNOTSUPP, "pygrub");
+    REFUSED((g.kernel = NULL, g.bootloader = "pygrub"), -EOPNOTSUPP, "bootloader 'pygrub': not supported; copy the kernel and ramdisk");
     REFUSED(g.memory = 0, -EINVAL, "memory");
     REFUSED(g.memory = 400001, -ENOMEM, "MiB are free");
     REFUSED((g.memory = 65536, g.maxmem = 1024), -EINVAL, "maxmem");

@@ -50,7 +50,7 @@ static int check_kind(const struct guest_config *cfg)
     if (cfg->type != GUEST_PV)
         return fault(-EOPNOTSUPP, "type '%s': only paravirtual guests (type = \"pv\") are supported yet", cfg->type == GUEST_PVH ? "pvh" : "hvm");
     if (cfg->bootloader && !cfg->kernel)
-        return fault(-EOPNOTSUPP, "bootloader '%s': not supported; take the kernel out of the guest's disk and name it by 'kernel ='",
+        return fault(-EOPNOTSUPP, "bootloader '%s': not supported; copy the kernel and ramdisk of the guest's disk to files of domain 0 and name them by 'kernel =' and 'ramdisk ='",
                      cfg->bootloader);
     if (cfg->bootloader)
         warn("bootloader '%s': not run, since 'kernel' is given", cfg->bootloader);
