@@ -182,14 +182,7 @@ void pv_ldt_drop(struct x86_vcpu *xv)
 
 void pv_descriptors_load(struct x86_vcpu *xv)
 {
-    static uint8_t pages_on[MAX_CPUS]; /* GDT pages that this CPU has mapped for somebody */
-    unsigned cpu = cpu_self(), pages = DIV_UP(xv->gdt_entries, 512);
-
-    for (unsigned i = 0; i < pages; i++)
-        cpu_gdt_page_set(i, mfn(xv->gdt_frames[i]));
-    for (unsigned i = pages; i < pages_on[cpu]; i++)
-        cpu_gdt_page_set(i, INVALID_MFN);
-    pages_on[cpu] = FIRST_RESERVED_GDT_PAGE; /* set_gdt may add some while it runs */
+    cpu_gdt_pages_set(xv->gdt_frames, DIV_UP(xv->gdt_entries, 512));
     cpu_ldt_set(xv->ldt_frames, xv->ldt_entries);
 }
 

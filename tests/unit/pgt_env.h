@@ -105,6 +105,9 @@ long arch_memory_op(struct vcpu *v, unsigned op, uint64_t arg)
 void cpu_gdt_page_set(unsigned page, mfn_t m)
 {
 }
+void cpu_gdt_pages_set(const uint64_t *frames, unsigned count)
+{
+}
 void cpu_ldt_set(const mfn_t *frames, unsigned entries)
 {
 }

@@ -35,5 +35,6 @@ static inline uint64_t desc_system_low(uint64_t base, uint64_t limit, uint64_t t
 
 /* This CPU, interrupts off or the vCPU current: map the guest's descriptor pages. */
 void cpu_gdt_page_set(unsigned page, mfn_t m);
+void cpu_gdt_pages_set(const uint64_t *frames, unsigned count);
 void cpu_ldt_set(const mfn_t *frames, unsigned entries); /* entries 0: none */
 void cpu_iobitmap_set(const void *bitmap);

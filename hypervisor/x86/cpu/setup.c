@@ -241,16 +241,34 @@ void cpu_setup(unsigned cpu)
         wrmsr(MSR_TSC_AUX, cpu);
 }
 
+static void gdt_entry_set(uint64_t *l1, uint64_t va, mfn_t m)
+{
+    uint64_t nx = cpu_features.nx ? PTE_NX : 0, pte = paddr_of_mfn(m) | PTE_P | PTE_A | PTE_D | nx;
+
+    if (l1[L1_INDEX(va)] == pte)
+        return;
+    WRITE_ONCE(l1[L1_INDEX(va)], pte);
+    invlpg(va);
+}
+
 /* One page of the guest's part of this CPU's GDT; INVALID_MFN: the zero page. */
 void cpu_gdt_page_set(unsigned page, mfn_t m)
 {
     uint64_t va = percpu(cpu_self(), PERCPU_GDT) + page * FRAME_SIZE;
-    uint64_t *l1 = hyp_l1_of(va), nx = cpu_features.nx ? PTE_NX : 0;
 
-    if (mfn_eq(m, INVALID_MFN))
-        m = zero_frame;
-    WRITE_ONCE(l1[L1_INDEX(va)], paddr_of_mfn(m) | PTE_P | PTE_A | PTE_D | nx);
-    invlpg(va);
+    gdt_entry_set(hyp_l1_of(va), va, mfn_eq(m, INVALID_MFN) ? zero_frame : m);
+}
+
+/* All pages of that part: those of the list, then the zero page. At each switch: one walk, and few of them change. */
+void cpu_gdt_pages_set(const uint64_t *frames, unsigned count)
+{
+    uint64_t va = percpu(cpu_self(), PERCPU_GDT), *l1 = NULL;
+
+    for (unsigned i = 0; i < FIRST_RESERVED_GDT_PAGE; i++, va += FRAME_SIZE) {
+        if (!l1 || !L1_INDEX(va))
+            l1 = hyp_l1_of(va);
+        gdt_entry_set(l1, va, i < count ? mfn(frames[i]) : zero_frame);
+    }
 }
 
 void cpu_ldt_set(const mfn_t *frames, unsigned entries)
