@@ -122,14 +122,14 @@ static void rest(unsigned int port)
         (cond);                                                                                    \
     })
 
-/* Structures of a domain that has gone are freed a moment after its number. */
+/* Structures of a domain that has gone are freed a moment after its number; a busy host makes moments long. */
 static unsigned long settled(void)
 {
     unsigned long now = free_pages(), was;
 
     do {
         was = now;
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 50; i++)
             rest(t.port);
         now = free_pages();
     } while (now != was);

@@ -345,7 +345,12 @@ void frames_add(mfn_t start, mfn_t end)
 
 uint64_t frames_free_count(void)
 {
-    return READ_ONCE(heap_free);
+    uint64_t n;
+
+    spin_lock(&heap_lock);
+    n = heap_free + heap_scrubbed; /* else the count would wander while somebody scrubs */
+    spin_unlock(&heap_lock);
+    return n;
 }
 
 uint64_t frames_total(void)

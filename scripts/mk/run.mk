@@ -94,3 +94,7 @@ iso: $(B)/zendo.iso
 # Settings reach the script as environment: make exports what its own command line gave.
 run: $(B)/zendo.elf $(RUN_IMAGE) $(B)/data-$(FLAVOUR).img $(if $(ISO),$(B)/zendo.iso)
 	@FLAVOUR=$(FLAVOUR) IMAGE=$(RUN_IMAGE) scripts/run.sh
+
+# A whole Debian for a guest; for `make system T=debian` and `make soak` only: debootstrap takes a while and wants root.
+$(B)/debian.img: scripts/debian-image.sh scripts/guest/zendo-check
+	scripts/debian-image.sh $@

@@ -65,7 +65,7 @@ includecheck:
 # Debian's kernel as domain 0: the quick configurations, or all of them.
 system: $(HV) $(B)/zendo.gz $(DOM0)
 	@tests/system/linux.py --hv $(HV) --jobs $(JOBS) $(T)
-soak: $(HV) $(B)/zendo.gz $(DOM0) $(B)/unit/t_sched_credit
+soak: $(HV) $(B)/zendo.gz $(DOM0) $(B)/debian.img $(B)/unit/t_sched_credit
 	STEPS_LONG=10 $(B)/unit/t_sched_credit
 	@scripts/check.py soak
 

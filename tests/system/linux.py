@@ -159,6 +159,11 @@ TABLE = [
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
+    # A whole Debian on a disk, made by debootstrap (scripts/debian-image.sh; needs root).
+    Config("debian", script="debian.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=500,
+           qemu=("-drive", "file=build/debian.img,format=raw,if=none,snapshot=on,id=debian",
+                 "-device", "virtio-blk-pci,drive=debian,addr=0x10")),
+
     Config("boot-8cpu", cpus=8, memory=1024, timeout=240),
     # Machines of all sizes and kinds: the same devices with the same drivers as on the bare machine.
     Config("same-1-512m", how="devices", script="devices.sh", memory=512, dom0_mem="300M", cpu="qemu64", qemu=DEVICES),
