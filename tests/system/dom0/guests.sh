@@ -27,7 +27,16 @@ fds() { ls "/proc/$(daemon_pid "$1")/fd" | wc -l; }
 rss() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$(daemon_pid "$1")/status"; }
 ticks() { awk '{ print $14 + $15 }' "/proc/$(daemon_pid "$1")/stat"; }
 # Not the kernel's threads, which come and go.
-processes() { grep -la . /proc/[0-9]*/cmdline 2>/dev/null | wc -l; }
+# Programs, not the kernel's threads. Counted by the shell alone: a pipeline's own programs come and go while it counts.
+processes() {
+    programs=0
+    for words in /proc/[0-9]*/cmdline; do
+        said=
+        read -r said 2>/dev/null < "$words"
+        [ -z "$said" ] || programs=$((programs + 1))
+    done 2>/dev/null
+    echo $programs
+}
 free_mb() { xm info | sed -n 's/^free_memory *: //p'; }
 # What guests must leave as it was, one figure a line.
 holdings() {
