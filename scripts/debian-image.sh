@@ -28,8 +28,6 @@ After=multi-user.target
 [Service]
 Type=exec
 ExecStart=/usr/local/sbin/zendo-check
-StandardOutput=tty
-TTYPath=/dev/hvc0
 [Install]
 WantedBy=multi-user.target
 END
