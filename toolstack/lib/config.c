@@ -260,7 +260,7 @@ static void dispose_strings(char **s, unsigned n)
 void config_dispose(struct guest_config *g)
 {
     char *const all[] = { g->file, g->name, g->uuid, g->kernel, g->ramdisk, g->cmdline, g->bootloader, g->bootloader_args, g->cpus,
-                          g->cpus_soft, g->pool, g->tsc_mode, g->cpuid, g->other_json };
+                          g->cpus_soft, g->pool, g->tsc_mode, g->cpuid, g->cpu_level, g->other_json };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         free(all[i]);

@@ -63,7 +63,7 @@ struct guest_config {
     unsigned n_nics;
     enum guest_action on_poweroff, on_reboot, on_crash, on_watchdog, on_soft_reset;
     unsigned max_grant_frames, max_maptrack_frames, max_event_channels; /* 0 = default */
-    char *tsc_mode, *cpuid;           /* as given; cpuid: the parts of a list with blanks between */
+    char *tsc_mode, *cpuid, *cpu_level; /* as given; cpuid: the parts of a list with blanks between */
     bool nomigrate, localtime;
     int rtc_timeoffset;
     char **pci;                       /* n_pci strings */

@@ -82,6 +82,7 @@ static const struct key keys[] = {
     { "max_event_channels", K_UINT, AT(max_event_channels), 1 << 20, NULL },
     { "tsc_mode", K_STR, AT(tsc_mode), 0, NULL },
     { "cpuid", K_LISTED, AT(cpuid), 0, NULL },
+    { "cpu_level", K_STR, AT(cpu_level), 0, NULL },
     { "nomigrate", K_BOOL, AT(nomigrate), 0, NULL },
     { "localtime", K_BOOL, AT(localtime), 0, NULL },
     { "rtc_timeoffset", K_INT, AT(rtc_timeoffset), INT32_MAX, NULL },

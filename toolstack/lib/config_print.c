@@ -180,6 +180,7 @@ static struct json_object *config_json(const struct guest_config *c)
     put_num(o, "max_event_channels", c->max_event_channels, false);
     put_str(o, "tsc_mode", c->tsc_mode);
     put_str(o, "cpuid", c->cpuid);
+    put_str(o, "cpu_level", c->cpu_level);
     put_num(o, "nomigrate", c->nomigrate, false);
     put_num(o, "localtime", c->localtime, false);
     put_num(o, "rtc_timeoffset", c->rtc_timeoffset, false);

@@ -33,5 +33,29 @@ int cpuid_check(const struct cpuid_changes *c, const xen_cpuid_leaf_t *max, unsi
 /* Changes a domain's leaves; cpuid_check() has passed. */
 int cpuid_apply(const struct cpuid_changes *c, const xen_cpuid_leaf_t *max, unsigned n_max, xen_cpuid_leaf_t *leaf, unsigned n);
 
+/* --- levels (cpuid_level.c): `cpu_level =` ------------------------------------------------------------------------------- */
+
+/* As the psABI of x86-64 defines them; HOST: what this host gives a guest when nothing is said. */
+enum cpuid_level { CPUID_LEVEL_HOST, CPUID_LEVEL_V1, CPUID_LEVEL_V2, CPUID_LEVEL_V3, CPUID_LEVEL_V4 };
+
+/* -EINVAL with fault(). */
+int cpuid_level_parse(const char *text, enum cpuid_level *level);
+const char *cpuid_level_name(enum cpuid_level level);
+/* How many features of a level and those below it are not in `max`; their names, blanks between, into text. */
+unsigned cpuid_level_missing(enum cpuid_level level, const xen_cpuid_leaf_t *max, unsigned n_max, char *text, size_t size);
+/* The highest that `max` reaches; 0: not even the first. */
+int cpuid_level_highest(const xen_cpuid_leaf_t *max, unsigned n_max);
+/* -EOPNOTSUPP with fault() that names level, host and what is missing. */
+int cpuid_level_check(enum cpuid_level level, const xen_cpuid_leaf_t *max, unsigned n_max, const char *host);
+/* Takes out of a domain's leaves what is above the level; cpuid_apply() comes after. */
+void cpuid_level_apply(enum cpuid_level level, xen_cpuid_leaf_t *leaf, unsigned n);
+
+/* --- names (cpuid_names.c) ------------------------------------------------------------------------------------------------ */
+
+/* Bits of leaf 1's edx that AMD's processors repeat in 80000001. */
+#define CPUID_REPEATED 0x0183f3ffU
+
 /* Where a feature is by name ('-', '_', '.' and case do not count): 0, or -ENOENT (silent). leaf 0: no guest ever has it. */
 int cpuid_feature(const char *name, size_t len, struct cpuid_change *where);
+/* The i-th register that consists of features; where->leaf 0: that one is no part of CPUID. false: there are no more. */
+bool cpuid_feature_register(unsigned i, struct cpuid_change *where);

@@ -75,3 +75,11 @@ int cpuid_feature(const char *name, size_t len, struct cpuid_change *where)
         }
     return -ENOENT;
 }
+
+bool cpuid_feature_register(unsigned i, struct cpuid_change *where)
+{
+    if (i >= N(words))
+        return false;
+    *where = (struct cpuid_change){ .leaf = words[i].leaf, .sub = words[i].sub, .reg = words[i].reg };
+    return true;
+}

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,6 +38,7 @@ struct making {
     struct xen_sysctl_physinfo host;
     uint8_t uuid[16];
     unsigned tsc_mode;
+    enum cpuid_level cpu_level;
     struct cpuid_changes cpuid;
     uint32_t domid;
     struct build_rings rings;
@@ -65,12 +67,17 @@ static int check_kind(const struct guest_config *cfg)
 static int check_cpuid(struct making *m)
 {
     xen_cpuid_leaf_t *max;
-    int rc = cpuid_parse(m->cfg->cpuid, &m->cpuid), n;
+    char host[HOST_NAME_MAX + 1] = "";
+    int rc = m->cfg->cpuid ? cpuid_parse(m->cfg->cpuid, &m->cpuid) : 0, n;
 
+    if (!rc && m->cfg->cpu_level)
+        rc = cpuid_level_parse(m->cfg->cpu_level, &m->cpu_level);
     if (rc)
         return rc;
+    gethostname(host, sizeof(host) - 1);
     n = ctl_cpuid_max(m->c, &max);
-    rc = n < 0 ? n : cpuid_check(&m->cpuid, max, (unsigned)n);
+    rc = n < 0 ? n : cpuid_level_check(m->cpu_level, max, (unsigned)n, host);
+    rc = rc ? rc : cpuid_check(&m->cpuid, max, (unsigned)n);
     free(max);
     return rc;
 }
@@ -180,7 +187,7 @@ static int check(struct making *m)
     rc = rc ? rc : check_identity(m);
     rc = rc ? rc : check_cpus(m);
     rc = rc ? rc : check_tsc(m);
-    if (!rc && m->cfg->cpuid)
+    if (!rc && (m->cfg->cpuid || m->cfg->cpu_level))
         rc = check_cpuid(m);
     rc = rc ? rc : check_memory(m);
     if (rc)
@@ -239,8 +246,12 @@ static int set_cpuid(struct making *m)
 {
     xen_cpuid_leaf_t *max = NULL, *own = NULL;
     int n_max = ctl_cpuid_max(m->c, &max), n = n_max < 0 ? n_max : ctl_cpuid_get(m->c, (domid_t)m->domid, &own);
-    int rc = n < 0 ? n : cpuid_apply(&m->cpuid, max, (unsigned)n_max, own, (unsigned)n);
+    int rc = n < 0 ? n : 0;
 
+    if (!rc) {
+        cpuid_level_apply(m->cpu_level, own, (unsigned)n);
+        rc = cpuid_apply(&m->cpuid, max, (unsigned)n_max, own, (unsigned)n);
+    }
     rc = rc ? rc : ctl_cpuid_set(m->c, (domid_t)m->domid, own, (unsigned)n);
     free(own);
     free(max);
@@ -271,7 +282,7 @@ static int set_limits(struct making *m)
     rc = rc ? rc : ctl_domain_max_mem(m->c, domid, cfg->maxmem + EXTRA_KIB);
     rc = rc ? rc : ctl_domain_set_tsc(m->c, domid, m->tsc_mode);
     rc = rc ? rc : set_clock(m);
-    if (!rc && m->cpuid.n)
+    if (!rc && (m->cpuid.n || m->cpu_level))
         rc = set_cpuid(m);
     if (rc || (!cfg->weight && !cfg->cap))
         return rc;

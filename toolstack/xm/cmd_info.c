@@ -2,6 +2,8 @@
 /* xm info, dmesg, uptime, debug-keys: the host. The keys of `info` are xl's; programs read them. */
 #include "xm.h"
 
+#include "cpuid.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -188,18 +190,57 @@ static int info_topology(void)
     return n < 0 ? n : m < 0 ? m : 0;
 }
 
+/* Blank-separated words. */
+static struct json_object *json_words(const char *text)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (size_t len; (len = strcspn(text, " ")); text += len + (text[len] == ' '))
+        json_object_array_add(list, json_object_new_string_len(text, (int)len));
+    return list;
+}
+
+/* The highest feature level that guests can have here, and what the next one would take. */
+static int info_cpu_level(struct info *i)
+{
+    xen_cpuid_leaf_t *max;
+    char missing[256];
+    int n = ctl_cpuid_max(xm_ctl(), &max), level = n < 0 ? 0 : cpuid_level_highest(max, (unsigned)n);
+
+    if (n < 0)
+        return n;
+    line(i, "cpu_level", "%s", level ? cpuid_level_name((enum cpuid_level)level) : "none");
+    if (level < CPUID_LEVEL_V4) {
+        cpuid_level_missing((enum cpuid_level)(level + 1), max, (unsigned)n, missing, sizeof(missing));
+        line(i, "cpu_level_next", "%s", cpuid_level_name((enum cpuid_level)(level + 1)));
+        if (i->json)
+            json_object_object_add(i->json, "cpu_level_missing", json_words(missing));
+        else
+            line(i, "cpu_level_missing", "%s", missing);
+    }
+    free(max);
+    return 0;
+}
+
+static int info_all(struct info *i, bool topology)
+{
+    int rc;
+
+    info_system(i);
+    rc = info_physical(i);
+    if (!rc)
+        info_free_cpus(i);
+    if (!rc && topology && !i->json)
+        rc = info_topology();
+    return rc ? rc : info_version(i);
+}
+
 int cmd_info(struct args *a)
 {
     struct info i = { .json = args_has(a, "json") ? json_object_new_object() : NULL };
 
-    info_system(&i);
-    int rc = info_physical(&i);
+    int rc = args_has(a, "cpu-level") ? info_cpu_level(&i) : info_all(&i, args_has(a, "n"));
 
-    if (!rc)
-        info_free_cpus(&i);
-    if (!rc && args_has(a, "n") && !i.json)
-        rc = info_topology();
-    rc = rc ? rc : info_version(&i);
     if (i.json && !rc)
         xm_print_json(i.json);
     else if (i.json)

@@ -103,7 +103,10 @@ const struct command commands[] = {
     { "network", NULL, DEVICES, "[up]", 0, 1, "shows the host's networks and who is on them",
       "What is in /etc/zendo/network.conf and other bridges; 'up' makes what is missing.", OPTIONS(JSON), cmd_network },
 
-    { "info", NULL, HOST, "", 0, 0, "tells about the host", NULL, OPTIONS(FLAG('n', "numa", "with CPUs and memory nodes"), JSON), cmd_info },
+    { "info", NULL, HOST, "", 0, 0, "tells about the host", NULL,
+      OPTIONS(FLAG('n', "numa", "with CPUs and memory nodes"),
+              FLAG(0, "cpu-level", "only: the highest 'cpu_level =' that guests can have here, and what the next one lacks"), JSON),
+      cmd_info },
     { "dmesg", NULL, HOST, "", 0, 0, "prints the hypervisor's log", NULL, OPTIONS(FLAG('c', "clear", "and clears it")), cmd_dmesg },
     { "debug-keys", "debug", HOST, "KEYS", 1, 1, "presses the hypervisor's debug keys; h lists them in the log", NULL, NULL, cmd_debug_keys },
     { "help", NULL, HOST, "[COMMAND]", 0, 1, "tells about commands", NULL,
