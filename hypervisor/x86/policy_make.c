@@ -17,6 +17,8 @@
 struct cpu_policy policy_raw, policy_host, policy_pv_max, policy_pv_default, policy_pv_hardware;
 
 #define F(name) XEN_X86_FEATURE_##name
+/* Headers before 4.17.7 (a Debian 12 without its updates) do not name it. */
+#define FEATURE_SRSO_US_NO (11 * 32 + 30)
 
 /* Wherever the processor has them. */
 static const uint16_t plain[] = {
@@ -48,7 +50,7 @@ static const uint16_t with_avx512[] = {
 /* Leaves 8000000x whose bits only AMD defines. */
 static const uint16_t on_amd[] = {
     F(CLZERO), F(RSTR_FP_ERR_PTRS), F(IBPB), F(SSB_NO), F(BTC_NO), F(IBPB_RET), F(LFENCE_DISPATCH),
-    F(VERW_CLEAR), F(NSCB), F(IBPB_BRTYPE), F(SRSO_NO), F(SRSO_US_NO), F(TSA_SQ_NO), F(TSA_L1_NO),
+    F(VERW_CLEAR), F(NSCB), F(IBPB_BRTYPE), F(SRSO_NO), FEATURE_SRSO_US_NO, F(TSA_SQ_NO), F(TSA_L1_NO),
 };
 /* Only when the configuration asks. */
 static const uint16_t optional[] = {
