@@ -19,6 +19,11 @@ struct restore_options {
     bool no_devices;         /* leave disks and networks to restore_devices(): they may still be in use by the source */
     bool no_file_header;     /* the stream begins with libxl's; config must be given */
     void (*progress)(void *arg, uint64_t pages, uint64_t bytes); /* may be NULL */
+    /*
+     * The domain exists and /local/domain/N is written, its memory comes next: a move writes its number down and attaches its
+     * devices now (with no_devices), while memory flows, so that the pause is short. Failure undoes it all. May be NULL.
+     */
+    int (*made)(void *arg, uint32_t domid, const struct guest_config *cfg);
     void *arg;
 };
 
