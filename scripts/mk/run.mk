@@ -31,10 +31,11 @@ $(B)/guest-%.gz: $(B)/kernel/%/version $(GUEST_SRC)
 $(B)/data-%.img: $(B)/guest-%.gz $(B)/guests/idle.elf $(B)/guests/pair.elf scripts/data-image.sh
 	scripts/data-image.sh $@ 512 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz $(B)/guests/idle.elf $(B)/guests/pair.elf
 
-# The same with the kernel for clouds, which can be a guest but not domain 0.
-$(B)/kinds-%.img: $(B)/guest-%.gz $(B)/guest-cloud-amd64.gz scripts/data-image.sh
+# The same with the kernel for clouds, which can be a guest but not domain 0, and the real-time one.
+KINDS := cloud rt
+$(B)/kinds-%.img: $(B)/guest-%.gz $(KINDS:%=$(B)/guest-%-amd64.gz) scripts/data-image.sh
 	scripts/data-image.sh $@ 128 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz \
-	  $(B)/kernel/cloud-amd64/vmlinuz=vmlinuz-cloud-amd64 $(B)/guest-cloud-amd64.gz
+	  $(foreach k,$(KINDS),$(B)/kernel/$k-amd64/vmlinuz=vmlinuz-$k-amd64 $(B)/guest-$k-amd64.gz)
 
 # The demo's guests: a firewall with Debian's nft, a log server with Debian's rsyslog. `make demo` runs them by itself.
 DEMO_SRC := $(wildcard scripts/demo/*)

@@ -137,7 +137,7 @@ TABLE = [
     Config("guest", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, quick=True,
            kernel="zendo.steps=create,console,list,pause,memory,block,network,shutdown"),
     Config("guest-all", script="xl.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
-    Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data="kinds", timeout=900),
+    Config("guest-kinds", script="kinds.sh", cpus=2, memory=3072, dom0_mem="512M", data="kinds", kernel="zendo.kinds=amd64,cloud-amd64", timeout=1200),
     Config("guest-bad", script="bad.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=300),
     Config("guest-io", script="guestio.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, disk="vda", timeout=600,
            qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=256 zendo.netmb=64"),
@@ -267,6 +267,7 @@ def do_script(c, m, r):
     for good, name, detail in LINE.findall(m.text[start:m.at]):
         r.add(good == "ok", name, detail)
     r.add(code == "0", "script", "exit code " + code)
+    r.notes += re.findall(r"^zendo: (?!script).*", m.text[start:m.at], re.M)
     r.add(m.wait_exit(30) == 0, "power-off")
 
 

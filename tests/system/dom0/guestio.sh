@@ -30,12 +30,16 @@ unrest() {
 yes create xm create -q /tmp/io.cfg
 yes up wait_for 60 says "guest: io is up"
 unrest & unrest=$!
+start=$(now_ms)
 yes disk-done wait_for 300 says "guest: listens"
+echo "zendo: $mb MB to the disk and back in $((($(now_ms) - start) / 1000)) s, sums and pauses included"
 yes disk-right says "guest: $mb MB on the disk are right"
 dd if=/dev/urandom of=/tmp/in bs=1M count=8 2>/dev/null
 repeat() { n=0; while [ $n -lt "$1" ]; do cat /tmp/in; n=$((n + 8)); done; }
 want=$(repeat "$net" | md5sum)
+start=$(now_ms)
 repeat "$net" | nc 10.77.0.2 9000
+echo "zendo: $net MB over the network in $((($(now_ms) - start) / 1000)) s"
 yes net-right wait_for 60 says "guest: received ${want%% *}"
 kill $unrest
 xm unpause io 2>/dev/null
