@@ -3,8 +3,8 @@
 TS_CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -fstack-protector-strong -D_GNU_SOURCE -Itoolstack/lib $(ABI_CFLAGS) $(WARN) -MMD -MP
 TS_LIB_SRC := $(sort $(wildcard toolstack/lib/*.c))
 TS_PROGRAMS := $(sort $(patsubst toolstack/%/,%,$(dir $(wildcard toolstack/*/main.c))))
-# The general ones become part of the program: each shared one costs a call of xm a dozen system calls and faults.
-TS_LIBS := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -lxentoollog -lxentoolcore \
+# All but C's become part of the program: each shared one costs a call of xm a dozen system calls and faults.
+TS_LIBS := $(patsubst %,-l:libxen%.a,call foreignmemory evtchn gnttab store toolcore toollog) \
   -l:liblzma.a -l:libz.a -l:liblz4.a -l:libzstd.a -l:libjson-c.a -l:libuuid.a
 -include $(wildcard toolstack/*/files.mk)
 

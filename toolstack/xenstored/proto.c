@@ -337,9 +337,14 @@ static int request_decode(struct request *r)
 
 void conn_serve(struct conn *c)
 {
-    struct request r = { .c = c, .s = c->host->store };
+    struct request r; /* not cleared: the path alone is 3 KiB */
     int rc;
 
+    r.c = c;
+    r.s = c->host->store;
+    r.t = NULL;
+    r.strip = 0;
+    r.path[0] = 0;
     c->in[sizeof c->head + c->head.len] = 0;
     c->host->count.requests++;
     c->requests++;

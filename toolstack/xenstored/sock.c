@@ -128,16 +128,18 @@ static bool sock_has_more(const struct sock *s)
 static bool sock_step(struct endpoint *e)
 {
     struct sock *s = sock_of(e);
-    bool any = sock_feed(s);
+    bool any = false;
 
+    while (!conn_ready(&e->conn) && sock_feed(s)) /* the head, then what it announces */
+        any = true;
     if (conn_ready(&e->conn)) {
         conn_serve(&e->conn);
         any = true;
         if (loop.after)
             loop.after();    /* into the journal before the client hears of it */
-        if (sock_has_more(s))
-            return true;
     }
+    if (any && sock_has_more(s))
+        return true;
     any |= sock_flush(s);
     if (s->eof || e->conn.broken)
         e->closing = true;

@@ -85,6 +85,11 @@ struct node *node_get(struct node *n)
     return n;
 }
 
+/* The characters of names. */
+static const bool in_name[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true, ['@'] = true,
+};
+
 bool path_valid(const char *path, size_t len)
 {
     size_t i;
@@ -94,10 +99,7 @@ bool path_valid(const char *path, size_t len)
     if (len > 1 && path[len - 1] == '/')
         return false;
     for (i = 0; i < len; i++) {
-        char c = path[i];
-
-        if (c == '/' ? i && path[i - 1] == '/'
-            : !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '@'))
+        if (!in_name[(unsigned char)path[i]] && (path[i] != '/' || (i && path[i - 1] == '/')))
             return false;
     }
     return true;
