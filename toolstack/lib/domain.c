@@ -64,11 +64,13 @@ static int restart_is_over(const char *path, void *arg)
 
 static int find_name_or_wait(struct ctl *c, const char *name)
 {
-    char path[192];
-    int found = find_name(c, name);
+    char path[DOMAIN_NAME_PATH];
+    int found = domain_index_find(c, name);
 
-    snprintf(path, sizeof(path), "/zendo/restarting/%s", name);
-    if (found != NO_DOMAIN || strchr(name, '/') || strlen(name) > 127 || !store_exists("%s", path))
+    if (found >= 0)
+        return found;
+    found = find_name(c, name);
+    if (found != NO_DOMAIN || domain_name_path("/zendo/restarting", name, path, sizeof(path)) || !store_exists("%s", path))
         return found;
     store_wait(path, RESTART_MS, restart_is_over, NULL);
     return find_name(c, name);
@@ -139,6 +141,9 @@ int domain_rename(struct ctl *c, uint32_t domid, const char *name)
         char path[64];
         snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
         rc = rc ? rc : store_write(path, "%s", name);
+        rc = rc ? rc : domain_index_drop(domid);
+        if (!rc && store_exists("/zendo/domain/%u", domid))
+            rc = domain_index_put(domid, name);
         if (!rc && vm && !strncmp(vm, "/vm/", 4)) /* the path is a guest's to read only, but check it */
             rc = store_put(vm, "name", "%s", name);
         free(vm);

@@ -107,6 +107,8 @@ static int write_ours(const struct domain_nodes *n)
     const struct pair noted[] = { { "type", "pv" }, { "dm-version", "qemu_xen" } };
     int rc = PUT_ALL(path, pairs);
 
+    rc = rc ? rc : domain_index_put(n->domid, n->cfg->name);
+
     return rc ? rc : PUT_ALL(record, noted);
 }
 
@@ -162,6 +164,7 @@ static int remove_all(uint32_t domid)
     rc = rc ? rc : store_remove_empty(path, "/local/domain/0");
     rc = rc ? rc : store_remove("/local/domain/%u", domid);
     rc = rc ? rc : store_remove("/libxl/%u", domid);
+    rc = rc ? rc : domain_index_drop(domid);
     return rc ? rc : store_remove("/zendo/domain/%u", domid);
 }
 

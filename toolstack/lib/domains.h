@@ -24,6 +24,16 @@ int domain_names(const struct xen_domctl_getdomaininfo *list, unsigned n, char *
 int domain_check_name(const char *name);
 int domain_check_name_free(struct ctl *c, const char *name, int except);
 int domain_rename(struct ctl *c, uint32_t domid, const char *name);
+
+/* The short way from a name to its domain (domain_index.c). The first two belong into the transaction that makes, renames or removes it. */
+#define DOMAIN_NAME_PATH 512
+int domain_index_put(uint32_t domid, const char *name);
+int domain_index_drop(uint32_t domid);
+int domain_index_find(struct ctl *c, const char *name); /* its number, or -ENOENT: then it must be looked for */
+/* FOLDER/NAME as a path of the store, whatever characters are in the name. */
+int domain_name_path(const char *folder, const char *name, char *out, size_t size);
+void domain_name_unescape(char *node); /* the last part of such a path becomes the name again */
+
 /* "xxxxxxxx-xxxx-..." to 16 bytes and back; text of 37 bytes. */
 int domain_parse_uuid(const char *text, uint8_t uuid[16]);
 void domain_format_uuid(const uint8_t uuid[16], char *text);

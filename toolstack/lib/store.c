@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <xenstore.h>
 
@@ -19,30 +17,15 @@ static struct xs_handle *xs;
 static xs_transaction_t transaction = XBT_NULL;
 
 /*
- * Whether xenstored listens. The library, when it does not, turns to the kernel's device instead, which waits for xenstored
- * without end.
+ * The library, when xenstored does not listen, turns to the kernel's device instead, which waits for xenstored without end: unless
+ * it is told the socket's path, which then is all it tries.
  */
-static bool store_listens(void)
-{
-    const char *path = getenv("XENSTORED_PATH");
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path ? path : "/var/run/xenstored/socket");
-    bool yes = fd >= 0 && !connect(fd, (struct sockaddr *)&to, sizeof(to));
-    int err = errno;
-
-    if (fd >= 0)
-        close(fd);
-    errno = err;
-    return yes;
-}
-
 int store_open(void)
 {
     if (xs)
         return 0;
-    xs = store_listens() ? xs_open(0) : NULL;
+    setenv("XENSTORED_PATH", "/var/run/xenstored/socket", 0);
+    xs = xs_open(0);
     if (xs)
         return 0;
     int err = errno ? errno : EIO;

@@ -16,7 +16,7 @@
 
 #define BATCH 128U /* requests on their way: they and their answers fit into the sockets' buffers, so nobody waits for the other */
 
-static int many_connect(void)
+int store_connect(void)
 {
     const char *path = getenv("XENSTORED_PATH");
     struct sockaddr_un to = { .sun_family = AF_UNIX };
@@ -130,7 +130,7 @@ static int take_answer(struct incoming *in, char **values, unsigned n)
 
 int store_read_many(const char *const *paths, unsigned n, char **values)
 {
-    int fd = many_connect(), rc = fd < 0 ? fd : 0;
+    int fd = store_connect(), rc = fd < 0 ? fd : 0;
     struct incoming in = { .fd = fd, .len = 0 };
 
     memset(values, 0, n * sizeof(*values));

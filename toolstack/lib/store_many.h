@@ -5,6 +5,9 @@
  */
 #pragma once
 
+/* A connection to xenstored for who speaks its protocol himself: a descriptor or a fault. */
+int store_connect(void);
+
 /*
  * values[i] becomes what is at paths[i], to be freed, or NULL if there is no such node. Outside of any transaction. 0, or a
  * negative error with fault() and all values NULL.

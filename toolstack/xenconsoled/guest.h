@@ -54,7 +54,9 @@ extern struct guest_options guest_options;
 
 /* Look for guests that came or went; all of it is what the hypervisor says now. */
 int guests_scan(void);
-/* A watch with this token fired: "console N", "name N", "domains". */
+/* The same for one of them. */
+int guests_look(uint32_t domid);
+/* A watch with this token fired: "console N", "name N". */
 void guests_watched(const char *token);
 /* Events are pending. */
 void guests_events(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which guests there are. The hypervisor's list is the truth, and is looked at when the store says that a domain was introduced or
- * released. Each guest has two watches: its console's nodes and its name. Events find their guest through a table by port.
+ * Which guests there are. What the hypervisor says of a domain is the truth; it is asked when the store says that one was introduced
+ * or released. Each guest has two watches: its console's nodes and its name. Events find their guest through a table by port.
  */
 #include "guest_private.h"
 
@@ -151,6 +151,24 @@ int guests_scan(void)
     return 0;
 }
 
+int guests_look(uint32_t domid)
+{
+    struct machine_domain d;
+    struct guest *g = find_domid(domid);
+    int rc = domid ? machine_domain(domid, &d) : 0;
+    bool there = rc > 0 && !d.dying;
+
+    if (rc < 0)
+        return rc;
+    if (g && (!there || memcmp(d.uuid, g->uuid, sizeof(g->uuid)) != 0)) {
+        guest_remove(g);
+        g = NULL;
+    }
+    if (there && !g)
+        guest_add(&d);
+    return 0;
+}
+
 static void guest_renamed(struct guest *g)
 {
     char was[sizeof(g->name)], old[600], new[600];
@@ -177,11 +195,6 @@ void guests_watched(const char *token)
     unsigned domid;
     struct guest *g;
 
-    if (strcmp(token, "domains") == 0) {
-        if (guests_scan() < 0)
-            guest_complain();
-        return;
-    }
     if (sscanf(token, "%19s %u", what, &domid) != 2 || !(g = find_domid(domid)))
         return;
     if (strcmp(what, "console") == 0)

@@ -16,17 +16,20 @@
 #include "ctl.h"
 #include "fault.h"
 #include "store.h"
+#include "store_domains.h"
 
 static xenevtchn_handle *events;
 static xengnttab_handle *grants;
 static xenforeignmemory_handle *foreign;
 static struct ctl *ctl;
+static struct store_domains words = { .fd = -1 };
 
 int machine_open(void)
 {
     int rc = ctl_open(&ctl);
 
     rc = rc ? rc : store_open();
+    rc = rc ? rc : store_domains_open(&words, true);
     if (rc)
         return rc;
     events = xenevtchn_open(NULL, 0);
@@ -50,6 +53,7 @@ void machine_close(void)
         xengnttab_close(grants);
     if (foreign)
         xenforeignmemory_close(foreign);
+    store_domains_close(&words);
     store_close();
     ctl_close(ctl);
 }
@@ -151,17 +155,42 @@ void machine_store_write(const char *path, const char *value)
         fault_clear();
 }
 
+static void domain_take(const struct xen_domctl_getdomaininfo *info, struct machine_domain *d)
+{
+    d->domid = info->domain;
+    d->dying = info->flags & XEN_DOMINF_dying;
+    memcpy(d->uuid, info->handle, 16);
+}
+
+int machine_domain(uint32_t domid, struct machine_domain *d)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc = ctl_domain_info(ctl, (domid_t)domid, &info);
+
+    if (rc)
+        return rc == -ESRCH ? 0 : rc;
+    domain_take(&info, d);
+    return 1;
+}
+
+int machine_domains_fd(void)
+{
+    return words.fd;
+}
+
+int machine_domains_next(int *domid)
+{
+    return store_domains_next(&words, domid);
+}
+
 int machine_domains(struct machine_domain **out)
 {
     struct xen_domctl_getdomaininfo *list = NULL;
     int n = ctl_domain_list(ctl, &list);
 
     *out = n > 0 ? calloc((size_t)n, sizeof(**out)) : NULL;
-    for (int i = 0; i < n && *out; i++) {
-        (*out)[i].domid = list[i].domain;
-        (*out)[i].dying = list[i].flags & XEN_DOMINF_dying;
-        memcpy((*out)[i].uuid, list[i].handle, 16);
-    }
+    for (int i = 0; i < n && *out; i++)
+        domain_take(&list[i], &(*out)[i]);
     free(list);
     return n > 0 && !*out ? fault(-ENOMEM, "list of domains: out of memory") : n;
 }

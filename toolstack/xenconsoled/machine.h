@@ -35,5 +35,9 @@ void machine_store_write(const char *path, const char *value);
 
 struct machine_domain { uint32_t domid; uint8_t uuid[16]; bool dying; };
 int machine_domains(struct machine_domain **list);  /* their number; the list is to be freed */
+int machine_domain(uint32_t domid, struct machine_domain *d);   /* 1; 0: there is none */
+/* The store's word that a domain came or went: 1 and its number, or STORE_DOMAINS_ALL; 0: nothing more now. */
+int machine_domains_fd(void);
+int machine_domains_next(int *domid);
 /* The hypervisor's log from *index on. */
 int machine_log(char *out, size_t size, uint32_t *index);

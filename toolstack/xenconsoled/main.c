@@ -20,6 +20,7 @@
 #include "client.h"
 #include "fault.h"
 #include "machine.h"
+#include "store_domains.h"
 
 static const char usage[] =
     "usage: xenconsoled [options]\n"
@@ -186,9 +187,26 @@ static void store_ready(struct source *s, uint32_t events)
     }
 }
 
+static void domains_ready(struct source *s, uint32_t events)
+{
+    int domid, rc;
+
+    while ((rc = machine_domains_next(&domid)) > 0) {
+        if ((domid == STORE_DOMAINS_ALL ? guests_scan() : guests_look((uint32_t)domid)) < 0) {
+            warn("%s", fault_text());
+            fault_clear();
+        }
+    }
+    if (rc < 0) {
+        warn("%s", fault_text());
+        stopping = true;
+    }
+}
+
 static int sources_open(void)
 {
-    static struct source event = { .ready = event_ready }, store = { .ready = store_ready }, signals = { .ready = signal_ready };
+    static struct source event = { .ready = event_ready }, store = { .ready = store_ready }, signals = { .ready = signal_ready },
+                         domains = { .ready = domains_ready };
     sigset_t set;
 
     sigemptyset(&set);
@@ -199,11 +217,13 @@ static int sources_open(void)
     signals.fd = signalfd(-1, &set, SFD_CLOEXEC);
     event.fd = machine_event_fd();
     store.fd = machine_store_fd();
+    domains.fd = machine_domains_fd();
     if (signals.fd < 0)
         return fault(-errno, "signalfd: %s", strerror(errno));
     int rc = loop_add(&signals, EPOLLIN);
     rc = rc ? rc : loop_add(&event, EPOLLIN);
-    return rc ? rc : loop_add(&store, EPOLLIN);
+    rc = rc ? rc : loop_add(&store, EPOLLIN);
+    return rc ? rc : loop_add(&domains, EPOLLIN);
 }
 
 static void hv_log_read(void)
@@ -252,8 +272,6 @@ int main(int argc, char **argv)
     rc = loop_open();
     rc = rc ? rc : machine_open();
     rc = rc ? rc : sources_open();
-    rc = rc ? rc : machine_store_watch("@introduceDomain", "domains");
-    rc = rc ? rc : machine_store_watch("@releaseDomain", "domains");
     if (!rc && log_hv)
         rc = keep_open(&hv_log, log_dir, "hypervisor.log", "hypervisor.log.1", guest_options.log);
     rc = rc ? rc : clients_open(socket_path);

@@ -62,15 +62,16 @@ static void print_restarting(const struct xen_domctl_getdomaininfo *list, int n)
     for (unsigned i = 0; names && i < count; i++) {
         struct xen_domctl_getdomaininfo d = { .flags = XEN_DOMINF_shutdown | SHUTDOWN_reboot << XEN_DOMINF_shutdownshift };
         int64_t old = 0;
-        bool listed = false;
+        bool listed = store_read_number(&old, "/zendo/restarting/%s", names[i]);
 
+        domain_name_unescape(names[i]);
         for (int k = 0; k < n && !listed; k++) {
             char *name = list_name(list[k].domain);
 
             listed = !strcmp(name, names[i]);
             free(name);
         }
-        if (!listed && !store_read_number(&old, "/zendo/restarting/%s", names[i])) {
+        if (!listed) {
             d.domain = (domid_t)old;
             list_print_row(&o, &d, names[i], "", stdout);
         }

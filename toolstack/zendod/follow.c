@@ -103,7 +103,7 @@ static void ended_restart(const struct ended *e, struct guest_config *cfg, bool 
     struct domain_options options = { .paused = false };
     uint64_t start = store_clock_ms();
     uint32_t domid;
-    char node[192];
+    char node[DOMAIN_NAME_PATH];
     int rc = 0;
 
     if (!restarts_allow(e->name, start)) {
@@ -114,7 +114,7 @@ static void ended_restart(const struct ended *e, struct guest_config *cfg, bool 
         ended_destroy(e);
         return;
     }
-    snprintf(node, sizeof(node), "/zendo/restarting/%s", e->name);
+    domain_name_path("/zendo/restarting", e->name, node, sizeof(node)); /* 127 characters fit */
     store_write(node, "%u", e->domid);
     if (keep)
         rc = ended_put_aside(e);
@@ -152,15 +152,15 @@ static void ended_act(const struct ended *e, struct guest_config *cfg)
     }
 }
 
-/* true: something was done. A domain is acted upon once, also when it is preserved. */
-static bool follow_ended(struct ctl *c, const struct xen_domctl_getdomaininfo *info)
+/* A domain is acted upon once, also when it is preserved. */
+static void follow_ended(struct ctl *c, const struct xen_domctl_getdomaininfo *info)
 {
     struct ended e = { .ctl = c, .domid = info->domain, .reason = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask };
     struct guest_config cfg = { .file = NULL };
     char path[256], *name;
 
     if (e.reason == SHUTDOWN_suspend || store_exists("/zendo/domain/%u/ended", e.domid))
-        return false;
+        return;
     snprintf(path, sizeof(path), "/zendo/domain/%u/ended", e.domid);
     if (store_write(path, "%s", domain_reason(e.reason)))
         log_fault("domain %u", e.domid);
@@ -179,7 +179,6 @@ static bool follow_ended(struct ctl *c, const struct xen_domctl_getdomaininfo *i
         ended_act(&e, &cfg);
     }
     config_dispose(&cfg);
-    return true;
 }
 
 static void follow_gone(uint32_t domid)
@@ -189,43 +188,32 @@ static void follow_gone(uint32_t domid)
         log_fault("domain %u", domid);
 }
 
-static const struct xen_domctl_getdomaininfo *follow_find(const struct xen_domctl_getdomaininfo *list, int n, uint32_t domid)
+/* The store first: a domain that is made between the two looks is then there, not missing. */
+void follow_domain(struct ctl *c, uint32_t domid)
 {
-    for (int i = 0; i < n; i++) {
-        if (list[i].domain == domid)
-            return &list[i];
-    }
-    return NULL;
+    struct xen_domctl_getdomaininfo info;
+
+    fault_clear();
+    if (!store_exists("/zendo/domain/%u", domid))
+        return;
+    int rc = ctl_domain_info(c, (domid_t)domid, &info);
+
+    if (rc == -ESRCH)
+        follow_gone(domid);
+    else if (rc)
+        log_fault("domain %u", domid);
+    else if (info.flags & XEN_DOMINF_dying)
+        devices_detach_all(domid, true);
+    else if (info.flags & XEN_DOMINF_shutdown)
+        follow_ended(c, &info);
 }
 
-bool follow_domains(struct ctl *c)
+void follow_domains(struct ctl *c)
 {
-    struct xen_domctl_getdomaininfo *list;
     unsigned count;
-    bool acted = false;
-    /* The store first: a domain that is made between the two looks is then in the list, not missing. */
     char **names = store_list(&count, "/zendo/domain");
-    int n = ctl_domain_list(c, &list);
 
-    if (n < 0) {
-        log_fault("the list of domains");
-        free(names);
-        return false;
-    }
-    for (unsigned i = 0; names && i < count; i++) {
-        uint32_t domid = (uint32_t)strtoul(names[i], NULL, 10);
-        const struct xen_domctl_getdomaininfo *info = follow_find(list, n, domid);
-        fault_clear();
-        if (!info) {
-            follow_gone(domid);
-            acted = true;
-        } else if (info->flags & XEN_DOMINF_dying) {
-            devices_detach_all(domid, true);
-        } else if (info->flags & XEN_DOMINF_shutdown) {
-            acted |= follow_ended(c, info);
-        }
-    }
+    for (unsigned i = 0; names && i < count; i++)
+        follow_domain(c, (uint32_t)strtoul(names[i], NULL, 10));
     free(names);
-    free(list);
-    return acted;
 }

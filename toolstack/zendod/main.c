@@ -15,10 +15,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xenstore.h>
 
 #include "fault.h"
 #include "store.h"
+#include "store_domains.h"
 #include "zendod.h"
 
 #define PID_FILE "/run/zendo/zendod.pid"
@@ -75,34 +75,42 @@ static int wait_for_store(void)
     return rc;
 }
 
-static void drain_watches(void)
+/* What the store tells until now; a guest's end may bring about others. */
+static int take_words(struct ctl *ctl, struct store_domains *words)
 {
-    char **event;
+    int domid, rc = 0;
 
-    while ((event = xs_check_watch(store_handle())))
-        free(event);
+    while (!stop && (rc = store_domains_next(words, &domid)) > 0) {
+        if (domid == STORE_DOMAINS_ALL)
+            follow_domains(ctl);
+        else
+            follow_domain(ctl, (uint32_t)domid);
+    }
+    return stop ? 0 : rc;
 }
 
 static int follow(void)
 {
+    struct store_domains words = { .fd = -1 };
     struct ctl *ctl;
     int rc = ctl_open(&ctl);
 
-    if (!rc && !xs_watch(store_handle(), "@releaseDomain", "end"))
-        rc = fault(-errno, "the store does not take a watch on domains' ends: %s", strerror(errno));
+    rc = rc ? rc : store_domains_open(&words, false);
     while (!rc && !stop) {
-        struct pollfd p = { .fd = xs_fileno(store_handle()), .events = POLLIN };
-        drain_watches();
-        while (follow_domains(ctl) && !stop)
-            ;
-        if (poll(&p, 1, LOOK_MS) < 0 && errno != EINTR)
+        struct pollfd p = { .fd = words.fd, .events = POLLIN };
+        rc = take_words(ctl, &words);
+        if (rc)
+            break;
+        int n = poll(&p, 1, LOOK_MS);
+        if (n < 0 && errno != EINTR)
             rc = fault(-errno, "waiting for the store: %s", strerror(errno));
-        if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
-            rc = fault(-EPIPE, "the store has closed the connection; start zendod again when xenstored runs");
+        if (!n)
+            follow_domains(ctl);
         if (again)
             networks_up(NULL);
         again = 0;
     }
+    store_domains_close(&words);
     ctl_close(ctl);
     return rc;
 }

@@ -20,5 +20,6 @@ int nat_set(const struct net_network *net);
 int dom0_write_nodes(void);
 
 /* --- follow.c: what happens when a guest ends --- */
-/* Looks at all domains once; acts on those that have ended. true: something was done, look again. */
-bool follow_domains(struct ctl *c);
+/* Looks at all domains, or at one; acts on those that have ended. */
+void follow_domains(struct ctl *c);
+void follow_domain(struct ctl *c, uint32_t domid);
