@@ -125,6 +125,8 @@ TABLE = [
     # Guests by our tools: shares of the CPUs; many at once; made and destroyed over and over.
     Config("shares", script="sched.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
     Config("scale", script="scale.sh", how="scale", cpus=2, memory=2560, dom0_mem="768M", data=True, kernel="zendo.guests=200", timeout=900),
+    Config("flat", script="flat.sh", memory=2560, dom0_mem="768M", data=True, kernel="zendo.guests=200", timeout=900,
+           cpu="max,-smap,-avx,-xsave,-la57", qemu=("-icount", "shift=0,sleep=off")),
     Config("cycles", script="cycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, quick=True,
            kernel="zendo.tiny=20 zendo.stock=3", timeout=240),
     Config("cycles-1000", script="cycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True,
