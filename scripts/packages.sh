@@ -4,9 +4,9 @@
 # sudo. Does nothing (and asks nobody) when all are there. `packages.sh --check` only says; exit code 1 if some are missing.
 set -eu
 
-build="gcc libc6-dev make binutils libxen-dev liblzma-dev zlib1g-dev liblz4-dev libzstd-dev libjson-c-dev uuid-dev libnftables-dev gzip"
+build="gcc libc6-dev make binutils libxen-dev liblzma-dev zlib1g-dev liblz4-dev libzstd-dev libjson-c-dev uuid-dev libnftables-dev libgnutls28-dev gzip"
 image="busybox-static e2fsprogs cpio xz-utils grub-pc-bin grub-common xorriso mtools"
-tests="qemu-system-x86 libcmocka-dev clang libclang-rt-14-dev python3 xenstore-utils"
+tests="qemu-system-x86 libcmocka-dev clang libclang-rt-14-dev python3 xenstore-utils openssl"
 
 missing=
 for p in $build $image $tests; do

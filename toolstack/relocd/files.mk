@@ -1,0 +1,1 @@
+LIBS_relocd := -lgnutls $(TS_LIBS)
