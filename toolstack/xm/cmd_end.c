@@ -5,6 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define GONE_STEP_MS 20
+#define KEPT_MS 1000    /* zendod answers within this on a busy host */
+#define GONE_MS 10000
 
 int cmd_destroy(struct args *a)
 {
@@ -34,6 +39,22 @@ static int ask(struct args *a, uint32_t domid, const char *what)
     return domain_destroy(xm_ctl(), domid);
 }
 
+/*
+ * zendod takes away what has shut down; who typed -w wants to see it gone. One that is preserved, or that nobody follows,
+ * stays: a moment's patience, longer only while it is being taken back.
+ */
+static void wait_gone(uint32_t domid)
+{
+    struct xen_domctl_getdomaininfo info;
+
+    for (unsigned ms = 0; ms < GONE_MS && !ctl_domain_info(xm_ctl(), (domid_t)domid, &info); ms += GONE_STEP_MS) {
+        if (ms >= KEPT_MS && !(info.flags & XEN_DOMINF_dying))
+            break;
+        usleep(GONE_STEP_MS * 1000);
+    }
+    fault_clear();
+}
+
 static int wait_for(uint32_t domid, const char *what, bool quiet)
 {
     int reason, rc = domain_wait_end(xm_ctl(), domid, 0, &reason);
@@ -42,6 +63,8 @@ static int wait_for(uint32_t domid, const char *what, bool quiet)
         printf("domain %u has shut down, reason: %s\n", domid, domain_reason((unsigned)reason));
     else if (!rc && !quiet)
         printf("domain %u is gone\n", domid);
+    if (!rc && reason >= 0)
+        wait_gone(domid);
     return rc;
 }
 
