@@ -15,6 +15,7 @@
 #include "grant.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "page.h"
 #include "pgt.h"
 #include "port.h"
@@ -135,6 +136,7 @@ static void domain_kill_vcpu_info(struct domain *d)
         unmap_frame((const void *)((uintptr_t)v->info & FRAME_MASK));
         v->info = v->info_dummy ? v->info_dummy : &d->shared->vcpu_info[v->id];
         v->info_page = NULL;
+        page_writer_drop(pg);
         (void)pgt_put_page(pg, false);
     }
 }

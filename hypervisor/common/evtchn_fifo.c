@@ -18,6 +18,7 @@
  */
 #include "evtchn_private.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt.h"
 #include "port.h"
 
@@ -214,7 +215,16 @@ static struct page *fifo_page_get(const struct domain *d, uint64_t frame)
     if (!mfn_valid(mfn(frame)))
         return NULL;
     pg = page_of(mfn(frame));
-    return pgt_get_page(pg, d, PGT_WRITABLE, false) ? NULL : pg;
+    if (pgt_get_page(pg, d, PGT_WRITABLE, false))
+        return NULL;
+    page_writer_add(pg);
+    return pg;
+}
+
+static void fifo_page_put(struct page *pg)
+{
+    page_writer_drop(pg);
+    pgt_put_page(pg, false);
 }
 
 /* From two-level to FIFO. Events now pending are remembered until the guest gives their array page. */
@@ -261,7 +271,7 @@ int evtchn_fifo_init_control(struct domain *d, const struct evtchn_init_control 
     }
     spin_unlock(&ed->lock);
     if (rc)
-        pgt_put_page(pg, false);
+        fifo_page_put(pg);
     return rc;
 }
 
@@ -306,7 +316,7 @@ int evtchn_fifo_expand_array(struct domain *d, uint64_t array_gfn)
     }
     spin_unlock(&ed->lock);
     if (rc)
-        pgt_put_page(pg, false);
+        fifo_page_put(pg);
     return rc;
 }
 
@@ -346,13 +356,13 @@ void evtchn_fifo_destroy_locked(struct domain *d)
         for (unsigned q = 0; q < EVTCHN_FIFO_MAX_QUEUES; q++)
             ev->tail[q] = 0;
         spin_unlock(&ev->lock);
-        pgt_put_page(ev->control_page, false);
+        fifo_page_put(ev->control_page);
         ev->control_page = NULL;
     }
     WRITE_ONCE(ed->fifo, NULL);
     for (unsigned i = 0; i < f->nr; i++) {
         unmap_frame(f->words[i]);
-        pgt_put_page(f->page[i], false);
+        fifo_page_put(f->page[i]);
     }
     zfree(f);
 }

@@ -7,6 +7,7 @@
  */
 #include "grant_private.h"
 #include "lib.h"
+#include "logdirty.h"
 #include "port.h"
 
 #define TRANSITIVE_MAX 4
@@ -113,6 +114,7 @@ int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op)
 
         memmove(to + op->dest.offset, from + op->source.offset, op->len);
         unmap_frame(to);
+        page_dirtied(dst.page);
         unmap_frame(from);
     }
     end_release(&dst);

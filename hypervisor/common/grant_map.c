@@ -10,6 +10,7 @@
  */
 #include "grant_private.h"
 #include "log.h"
+#include "logdirty.h"
 #include "port.h"
 
 struct maptrack *grant_maptrack_at(const struct grant_table *gt, uint32_t index)
@@ -127,7 +128,11 @@ static int map_perform(struct vcpu *v, struct domain *rd, struct maptrack *mt,
     mt->owner = rd;
     mt->page = pg;
     mt->ref = op->ref;
-    mt->flags = (uint16_t)op->flags;
+    mt->flags = (uint16_t)(op->flags & ~MT_DEVICE_WRITES);
+    if (write && (op->flags & GNTMAP_device_map)) {
+        mt->flags |= MT_DEVICE_WRITES; /* no entry of a table counts these */
+        page_writer_add(pg);
+    }
     return GNTST_okay;
 
 put_page:
@@ -228,6 +233,8 @@ void grant_unmap_finish(struct domain *d, struct unmap_batch *batch)
         bool write = !(mt->flags & GNTMAP_readonly);
         struct domain *owner = mt->owner;
 
+        if (mt->flags & MT_DEVICE_WRITES)
+            page_writer_drop(mt->page);
         grant_page_put(mt->page, write);
         grant_release(owner, mt->ref, write);
         maptrack_free(gt, batch->index[i]);

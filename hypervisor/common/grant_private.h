@@ -51,12 +51,14 @@ enum maptrack_state { MT_FREE, MT_SETUP, MT_MAPPED, MT_BUSY };
 #define MT_GENERATIONS ((1U << (32 - MT_INDEX_BITS)) - 1) /* one less: ~0 is no handle */
 #define MT_FRAMES_LIMIT (1U << (MT_INDEX_BITS - 7))
 
+#define MT_DEVICE_WRITES 0x8000u /* in flags: a device may write to the frame */
+
 struct maptrack {
     struct domain *owner; /* of the frame; referenced */
     struct page *page;    /* referenced; typed if not GNTMAP_readonly */
     uint32_t ref;
     uint32_t next;        /* free list: index + 1 */
-    uint16_t flags;       /* GNTMAP_*: what is still mapped */
+    uint16_t flags;       /* GNTMAP_*: what is still mapped; MT_* */
     uint16_t generation;
     uint8_t state;        /* enum maptrack_state */
 };

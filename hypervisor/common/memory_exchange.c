@@ -13,6 +13,7 @@
 #include "abi.h"
 #include "domain.h"
 #include "lib.h"
+#include "logdirty.h"
 #include "memory_ops.h"
 #include "page.h"
 #include "pgt.h"
@@ -107,7 +108,7 @@ static int remove_old(struct domain *d, struct chunk *c)
 
         if (domain_page_remove(d, pg))
             return -XEN_EINVAL;
-        m2p_set(mfn_of(pg), M2P_INVALID);
+        domain_m2p_set(d, mfn_of(pg), M2P_INVALID);
         put_page(pg); /* the allocation's reference */
     }
     return 0;
@@ -128,7 +129,7 @@ static int assign_extent(struct domain *d, mfn_t m, unsigned order, guest_ptr_t 
                 frames_free(mfn_add(m, k), 0);
             return -XEN_EINVAL;
         }
-        m2p_set(mfn_add(m, k), gpfn + k);
+        domain_m2p_set(d, mfn_add(m, k), gpfn + k);
     }
     return put_guest(slot, first) ? -XEN_EFAULT : 0;
 }

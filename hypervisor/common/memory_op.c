@@ -8,6 +8,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "memory_ops.h"
 #include "page.h"
 #include "pgt.h"
@@ -54,7 +55,7 @@ static int release_frame(struct domain *d, uint64_t gmfn)
     rc = pgt_drain(pg, true); /* what still is left over then keeps the frame for now */
     rc = domain_page_remove(d, pg);
     if (!rc) {
-        m2p_set(mfn_of(pg), M2P_INVALID);
+        domain_m2p_set(d, mfn_of(pg), M2P_INVALID);
         put_page(pg); /* the allocation's reference */
     }
     put_page(pg);
@@ -102,7 +103,7 @@ static uint64_t populate(struct domain *d, const struct xen_memory_reservation *
         mfn_val = mfn_of(pg).n;
         if (!increase)
             for (uint64_t k = 0; k < 1UL << r->extent_order; k++)
-                m2p_set(mfn(mfn_val + k), gpfn + k);
+                domain_m2p_set(d, mfn(mfn_val + k), gpfn + k);
         if (r->extent_start.p && put_guest(slot, mfn_val)) {
             for (uint64_t k = 0; k < 1UL << r->extent_order; k++)
                 (void)release_frame(d, mfn_val + k);

@@ -20,6 +20,8 @@
 #include "frames_private.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
+#include "logdirty_core.h"
 #include "pgt.h"
 #include "port.h"
 
@@ -82,6 +84,7 @@ static void page_free(struct page *pg, bool loose)
         tlb_flush_stale_tables(pg->tlb_stamp); /* no processor may walk what will not be a table */
     WRITE_ONCE(pg->type, 0);
     pg->pt_done = 0;
+    pg->order = 0;
     WRITE_ONCE(pg->owner, NULL);
     frames_give(mfn_of(pg), 0, tlb_stamp_now());
     if (loose)
@@ -114,6 +117,8 @@ static void list_link(struct domain *d, struct page *pg)
 
 static void list_unlink(struct domain *d, struct page *pg)
 {
+    if (unlikely(d->pages_cursor) && d->pages_cursor == (uint32_t)mfn_of(pg).n)
+        d->pages_cursor = pg->next;
     if (pg->next)
         frame_table[pg->next].prev = pg->prev;
     if (pg->prev)
@@ -239,6 +244,33 @@ int domain_page_assign(struct domain *d, struct page *pg)
     if (old_owner)
         owned_sub(old_owner);
     return 0;
+}
+
+/* --- Writers besides the owner's tables --- */
+
+#define WRITERS_MAX UINT16_MAX /* as many or more: stays until the frame is no longer WRITABLE */
+
+void page_writer_add(struct page *pg)
+{
+    uint16_t n = __atomic_load_n(&pg->writers, __ATOMIC_RELAXED);
+
+    while (n != WRITERS_MAX && !__atomic_compare_exchange_n(&pg->writers, &n, (uint16_t)(n + 1), false,
+                                                            __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+    /* After the count: logging comes on the other way round, first the pointer, then a look at the counts. */
+    if (domain_logged(pg->owner))
+        logdirty_held_add(pg);
+}
+
+void page_writer_drop(struct page *pg)
+{
+    uint16_t n = __atomic_load_n(&pg->writers, __ATOMIC_RELAXED);
+
+    page_dirtied(pg);
+    do {
+        BUG_ON(!n);
+    } while (n != WRITERS_MAX && !__atomic_compare_exchange_n(&pg->writers, &n, (uint16_t)(n - 1), false,
+                                                              __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
 /* --- Frames of the hypervisor's that a guest may map --- */

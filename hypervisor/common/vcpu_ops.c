@@ -11,6 +11,7 @@
 #include "evtchn.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "page.h"
 #include "pgt.h"
 #include "port.h"
@@ -76,7 +77,10 @@ static struct page *vcpu_info_page(struct domain *d, uint64_t frame, int *rc)
         return NULL;
     pg = page_of(mfn(frame));
     *rc = pgt_get_page(pg, d, PGT_WRITABLE, false);
-    return *rc ? NULL : pg;
+    if (*rc)
+        return NULL;
+    page_writer_add(pg); /* we write to it at any time */
+    return pg;
 }
 
 static bool vcpu_info_place_ok(uint32_t offset)

@@ -20,6 +20,7 @@ struct evtchn_domain;
 struct evtchn_vcpu;
 struct grant_table;
 struct guest_kind;
+struct logdirty;
 
 struct vcpu {
     struct domain *domain; /* [I] */
@@ -89,6 +90,10 @@ struct domain {
     uint64_t loose_pages;        /* [a] left the list but not yet freed (mapped somewhere); count as used */
     uint64_t max_pages;          /* [P] */
     uint64_t claim;              /* free frames kept for it; changed under the heap's lock (frames.c) */
+    uint32_t pages_cursor;       /* [P] next frame of a walk over the list that takes rests, 0 = none */
+    struct logdirty *logdirty;   /* [a] its changes are logged; written while it is paused */
+    struct logdirty *logdirty_ctl; /* [D] the same, also while it comes or goes */
+    uint32_t logdirty_mb;        /* [D] memory for it that a control call asked for, 0: as the size suggests */
     uint64_t coming_pages;       /* [a] counted in tot_pages, not yet taken from the heap */
     uint32_t pt_pins;            /* [a] frames with PGT_PINNED */
     uint32_t pt_partial;         /* [a] frames with PGT_PARTIAL */

@@ -22,6 +22,7 @@ enum lock_rank {
     RANK_EVTCHN_PORT = 52, /* state of one port; the only lock of the send path above the queue's */
     RANK_EVTCHN_Q = 55, /* FIFO queue of a vCPU */
     RANK_PIRQ = 58,     /* guest side of physical interrupts */
+    RANK_LOGDIRTY_HELD = 59, /* list of a logged domain's frames that others can write to */
     RANK_PAGE_LIST = 60, /* list of a domain's frames, its counts */
     RANK_HYPMAP = 61,   /* the hypervisor's own page tables */
     RANK_HEAP = 64,     /* frame allocator */
@@ -31,6 +32,7 @@ enum lock_rank {
     RANK_SCHED_CAP = 72, /* what a capped domain may still use */
     RANK_TIMER = 74,    /* timer heap of a CPU */
     RANK_MAP = 76,      /* list of domains, for look-ups */
+    RANK_LOGDIRTY = 77, /* mirror tables of a logged domain */
     RANK_TLB = 78,      /* one remote flush at a time */
     RANK_IRQ = 80,      /* interrupt descriptors: interrupts off from here on */
     RANK_PCI = 84,      /* configuration space ports */

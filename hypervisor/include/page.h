@@ -26,8 +26,11 @@ struct page {
     struct domain *owner; /* changed only while count == 0 or under the owner's page_lock */
     uint32_t next, prev;  /* [RANK_PAGE_LIST or RANK_HEAP] neighbours on a list: frame numbers, 0 = none */
     uint32_t tlb_stamp;   /* flush clock when last type or reference went */
-    uint16_t pt_done;     /* pgt.h: entries validated so far, while partial or busy */
-    uint8_t order;        /* allocator: of a free block */
+    union {
+        uint16_t pt_done; /* pgt.h: entries validated so far, while partial or busy */
+        uint16_t writers; /* [a] while WRITABLE: who can write besides the owner's tables (logdirty.h) */
+    };
+    uint8_t order;        /* allocator: of a free block; a domain's frame: PGL_* */
     uint8_t flags;        /* PGF_* */
 };
 _Static_assert(sizeof(struct page) == 40, "the frame table's share of memory: 1 %");
@@ -35,6 +38,8 @@ _Static_assert(sizeof(struct page) == 40, "the frame table's share of memory: 1 
 #define PGC_ALLOC BIT(63)
 #define PGC_HYP BIT(62)
 #define PGC_COUNT_MASK (BIT(48) - 1)
+
+#define PGL_HELD 0x80 /* its number is on its domain's list of frames with writers (logdirty_held.c) */
 
 #define PGF_FREE 0x01  /* head of a free block */
 #define PGF_DIRTY 0x02 /* head of a free block in which not every frame is PGF_CLEAN */

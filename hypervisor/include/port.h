@@ -61,6 +61,7 @@ enum softirq {
     SOFTIRQ_CONSOLE,  /* serial input */
     SOFTIRQ_TIME,     /* clock calibration */
     SOFTIRQ_KEYS,     /* debug key pressed */
+    SOFTIRQ_QUIESCE,  /* somebody waits until every CPU has been here */
     SOFTIRQ_NR
 };
 

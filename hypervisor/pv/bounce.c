@@ -11,6 +11,7 @@
  */
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "port.h"
 #include "x86/cpu.h"
 #include "x86/guest.h"
@@ -193,7 +194,8 @@ void pv_failsafe(struct x86_vcpu *xv)
 
 void pv_iret_slow_update(struct x86_vcpu *xv)
 {
-    xv->iret_slow = xv->nmi_masked || (xv->v.domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl));
+    xv->iret_slow = xv->nmi_masked || (xv->v.domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl)) ||
+                    domain_logged(xv->v.domain);
 }
 
 static void deliver_nmi(struct x86_vcpu *xv)

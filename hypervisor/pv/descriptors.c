@@ -7,6 +7,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt_private.h"
 #include "pgt_update.h"
 #include "port.h"
@@ -207,6 +208,7 @@ long do_update_descriptor(struct vcpu *v, uint64_t ma, uint64_t desc, uint64_t a
         p = map_frame(mfn_of(pg));
         WRITE_ONCE(p[(ma & 0xfff) / 8], desc);
         unmap_frame(p);
+        page_dirtied(pg);
         pgt_put(pg, false);
         rc = 0;
     }

@@ -4,6 +4,7 @@
 #include "domctl.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt.h"
 #include "port.h"
 
@@ -96,6 +97,7 @@ long domctl_hypercall_init(struct vcpu *v, struct domain *d, struct xen_domctl *
         for (uint32_t nr = 0; nr < FRAME_SIZE / STUB_BYTES; nr++)
             stub_write(page + nr * STUB_BYTES, nr);
         unmap_frame(page);
+        page_dirtied(pg);
         pgt_put(pg, false);
     }
     put_page(pg);

@@ -6,6 +6,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt_update.h"
 #include "port.h"
 #include "x86/guest.h"
@@ -104,6 +105,7 @@ static int write_plain(struct domain *d, uint64_t mfn_val, unsigned index, uint6
         p = map_frame(mfn_of(pg));
         WRITE_ONCE(p[index], val);
         unmap_frame(p);
+        page_dirtied(pg);
         pgt_put(pg, false);
     }
     put_page(pg);
@@ -116,7 +118,7 @@ static int m2p_update(struct domain *d, uint64_t mfn_val, uint64_t gpfn)
 
     if (!pg)
         return -XEN_EINVAL;
-    m2p_set(mfn_of(pg), gpfn);
+    domain_m2p_set(d, mfn_of(pg), gpfn);
     put_page(pg);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt_update.h"
 #include "port.h"
 #include "x86/guest.h"
@@ -82,6 +83,8 @@ void pv_cr3_update(struct x86_vcpu *xv)
 {
     xv->cr3_kernel = paddr_of_mfn(xv->root);
     xv->cr3_user = mfn_eq(xv->root_user, INVALID_MFN) ? 0 : paddr_of_mfn(xv->root_user);
+    if (domain_logged(xv->v.domain))
+        mirror_roots_set(xv);
 }
 
 static int root_drop(struct vcpu *v, mfn_t old)
@@ -158,6 +161,7 @@ static int unpin(struct vcpu *v, struct domain *d, uint64_t mfn_val)
         rc = -XEN_EINVAL;
     } else {
         __atomic_fetch_sub(&d->pt_pins, 1, __ATOMIC_RELAXED);
+        page_dirtied(pg);
         if (pgt_put_page(pg, true))
             to_x86(v)->drain = pg;
     }
@@ -185,6 +189,7 @@ static int pin(struct vcpu *v, struct domain *d, uint64_t mfn_val, uint64_t type
             to_x86(v)->drain = pg;
         return -XEN_EINVAL;
     }
+    page_dirtied(pg); /* a pin is told with the contents */
     __atomic_fetch_add(&d->pt_pins, 1, __ATOMIC_SEQ_CST);
     /* The end of d does it the other way round: it marks d, then looks for pins. */
     if (unlikely(READ_ONCE(d->dying))) {
@@ -209,6 +214,7 @@ static int clear_page(struct domain *d, uint64_t mfn_val)
         p = map_frame(mfn_of(pg));
         memset(p, 0, FRAME_SIZE);
         unmap_frame(p);
+        page_dirtied(pg);
         pgt_put(pg, false);
     }
     put_page(pg);
@@ -229,6 +235,7 @@ static int copy_page(struct domain *d, uint64_t to, uint64_t from)
         memcpy(p, q, FRAME_SIZE);
         unmap_frame(q);
         unmap_frame(p);
+        page_dirtied(dst);
         pgt_put(dst, false);
     }
     if (src)

@@ -45,6 +45,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt.h"
 #include "pgt_private.h"
 #include "port.h"
@@ -190,6 +191,7 @@ static void partial_release(struct page *pg)
  * already there. */
 static void leave_unfinished(struct page *pg, uint64_t type, bool held)
 {
+    page_dirtied(pg); /* what it is now has to be told again, and slots of ours are cleared */
     if (pg->pt_done) {
         if (!held)
             partial_hold(pg);
@@ -239,6 +241,7 @@ static int validate_and_leave(struct page *pg, uint64_t type, bool held, bool ma
     else
         rc = validate_entries(pg, type, may_stop);
     if (!rc) {
+        page_dirtied(pg);
         busy_end(pg, type | PGT_VALID | 1);
         if (held)
             partial_release(pg);
@@ -332,8 +335,11 @@ int pgt_put(struct page *pg, bool may_stop)
                                          __ATOMIC_RELAXED))
             continue;
         pg->pt_done = has_entries(type) ? 512 : 0;
-        if (unlikely(pg->pt_done))
+        if (unlikely(pg->pt_done)) {
+            if (domain_logged(pg->owner))
+                mirror_table_gone(pg);
             return undo_and_leave(pg, type, false, may_stop);
+        }
         pg->tlb_stamp = tlb_stamp_now();
         busy_end(pg, type);
         return 0;

@@ -13,6 +13,7 @@
 #include "abi.h"
 #include "domain.h"
 #include "lib.h"
+#include "logdirty.h"
 #include "pgt_private.h"
 #include "port.h"
 #include "x86/guest.h"
@@ -70,6 +71,8 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_
             rc = pgt_get(pg, PGT_WRITABLE, may_stop); /* may have to drain a leftover first */
             if (unlikely(rc))
                 put_page(pg);
+            else if (pgd != ptd)
+                page_writer_add(pg);
             return rc;
         }
         if (is_ram(m))
@@ -81,7 +84,7 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_
     return -XEN_EINVAL;
 }
 
-static void l1_put(uint64_t e)
+static void l1_put(const struct domain *ptd, uint64_t e)
 {
     mfn_t m = target(e);
     struct page *pg;
@@ -91,8 +94,11 @@ static void l1_put(uint64_t e)
     pg = page_of(m);
     if (!(READ_ONCE(pg->count) & PGC_COUNT_MASK))
         return; /* device memory inside a section with RAM: never had a reference */
-    if (e & PTE_RW)
+    if (e & PTE_RW) {
+        if (unlikely(pg->owner != ptd))
+            page_writer_drop(pg);
         pgt_put(pg, false);
+    }
     put_page(pg);
 }
 
@@ -127,7 +133,7 @@ int pgt_entry_put(struct page *pt, struct domain *ptd, uint64_t type, uint64_t e
     if (!(e & PTE_P))
         return 0;
     if (type == PGT_L1) {
-        l1_put(e);
+        l1_put(ptd, e);
         return 0;
     }
     pg = page_of(target(e));

@@ -7,6 +7,7 @@
 #include "domain.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "pgt_private.h"
 #include "pgt_update.h"
 #include "port.h"
@@ -33,6 +34,13 @@ static bool swap_entry(uint64_t *slot, uint64_t *old, uint64_t now)
     return __atomic_compare_exchange_n(slot, old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+/* The entry has changed, its old references are still there: what is made from it must follow before they go. */
+static void follow(struct page *pt, const uint64_t *slot)
+{
+    if (domain_logged(pt->owner))
+        mirror_entry_changed(pt, ((uintptr_t)slot / sizeof(*slot)) & 511);
+}
+
 /* The old entry's references go; what is left over is remembered for the vCPU's next call (should something be
  * remembered already, the later leftover waits for the next user of its frame). */
 static void drop_old(struct vcpu *v, struct page *pt, uint64_t type, uint64_t old)
@@ -52,7 +60,10 @@ static int update_from(struct vcpu *v, struct page *pt, uint64_t *slot, uint64_t
         now |= PTE_US;
         if (type == PGT_L1)
             now &= ~PTE_G;
-        return swap_entry(slot, seen, now) ? 0 : -XEN_EAGAIN;
+        if (!swap_entry(slot, seen, now))
+            return -XEN_EAGAIN;
+        follow(pt, slot);
+        return 0;
     }
     rc = pgt_entry_get(pt, pt->owner, pgd, type, &now, true);
     if (rc)
@@ -61,6 +72,7 @@ static int update_from(struct vcpu *v, struct page *pt, uint64_t *slot, uint64_t
         drop_old(v, pt, type, now);
         return -XEN_EAGAIN;
     }
+    follow(pt, slot);
     drop_old(v, pt, type, old);
     return 0;
 }

@@ -5,6 +5,7 @@
  */
 #include "lib.h"
 #include "log.h"
+#include "logdirty.h"
 #include "port.h"
 #include "x86/cpu.h"
 #include "x86/layout.h"
@@ -44,6 +45,8 @@ static void page_fault(struct x86_vcpu *xv, regs_t *regs, uint64_t addr)
     if (unlikely(!(error & PF_USER)) && cpu_features.smap && far_return(regs))
         return;
 
+    if (domain_logged(v->domain) && mirror_fault(xv, addr, error))
+        return;
     if (error & PF_RESERVED) {
         domain_crash(v->domain, "reserved bit set in a page table that was checked (address %lx)", addr);
         return;

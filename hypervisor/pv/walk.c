@@ -45,9 +45,12 @@ static uint64_t l1_table_in(uint64_t root_pa, uint64_t va)
     return pa;
 }
 
-static uint64_t l1_table(uint64_t va)
+/* The current vCPU's own tables. The processor may be on mirrors of them (mirror.c). */
+static mfn_t root_of(const struct vcpu *v)
 {
-    return l1_table_in(cpu_info()->guest_cr3 & PTE_ADDR_MASK, va);
+    const struct x86_vcpu *xv = to_x86(v);
+
+    return xv->kernel_mode ? xv->root : xv->root_user;
 }
 
 static bool guest_va(uint64_t va)
@@ -57,7 +60,7 @@ static bool guest_va(uint64_t va)
 
 struct page *pv_lookup_va(struct vcpu *v, uint64_t va, uint64_t *pte)
 {
-    return pv_lookup_va_in(v, mfn_of_paddr(cpu_info()->guest_cr3 & PTE_ADDR_MASK), va, pte);
+    return pv_lookup_va_in(v, root_of(v), va, pte);
 }
 
 struct page *pv_lookup_va_in(struct vcpu *v, mfn_t root, uint64_t va, uint64_t *pte)
@@ -100,7 +103,7 @@ struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index)
 
     if (!guest_va(va))
         return NULL;
-    l1 = l1_table(va);
+    l1 = l1_table_in(paddr_of_mfn(root_of(v)), va);
     if (!l1)
         return NULL;
     *index = L1_INDEX(va);

@@ -7,6 +7,7 @@
 #include "irq.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty_core.h"
 #include "pgt.h"
 #include "port.h"
 #include "x86/crash.h"
@@ -70,6 +71,8 @@ static void key_pages(char key)
 
         domain_pause(d);
         faults = pgt_check(d);
+        if (domain_logged(d))
+            faults += logdirty_check(d);
         domain_unpause(d);
         log_info("d%u: %lu frames, %lu owned in all, %lu given up but still in use; page types: %u faults\n",
                  d->id, d->tot_pages, d->owned_pages, d->loose_pages, faults);

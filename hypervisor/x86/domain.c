@@ -5,6 +5,7 @@
 #include "lib.h"
 #include "irq.h"
 #include "log.h"
+#include "logdirty_core.h"
 #include "page.h"
 #include "pgt.h"
 #include "port.h"
@@ -102,6 +103,10 @@ void arch_vcpu_free(struct vcpu *v)
 /* What holds on to the domain's memory from the processor's side. Vcpus are down for good by now. */
 int arch_domain_relinquish(struct domain *d)
 {
+    int stopping = logdirty_stop(d);
+
+    if (stopping)
+        return stopping;
     for (unsigned i = 0; i < d->max_vcpus; i++) {
         struct x86_vcpu *xv = d->vcpu[i] ? to_x86(d->vcpu[i]) : NULL;
         int rc = 0;

@@ -51,17 +51,20 @@ __noreturn static void iret_fault(const regs_t *regs)
 
 void trap_hypervisor(regs_t *regs)
 {
-    uint64_t fixup;
+    uint64_t fixup, addr = regs->entry_vector == 14 ? read_cr2() : 0;
 
     if (regs->rip == (uint64_t)iret_to_guest)
         iret_fault(regs);
     fixup = fixup_find(regs->rip);
+    if (fixup && regs->entry_vector == 14 &&
+        mirror_fault_here(cpu_info()->current, addr, regs->error_code, regs->rflags))
+        return;
     if (fixup) {
         regs->rip = fixup;
         return;
     }
     if (regs->entry_vector == 14)
-        log_err("fault address %lx\n", read_cr2());
+        log_err("fault address %lx\n", addr);
     panic_regs(regs, "%s in the hypervisor, error code %x", trap_names[regs->entry_vector & 31],
                regs->error_code);
 }

@@ -6,6 +6,10 @@
  */
 #include "port_host.h"
 
+#include "logdirty.h"
+
+struct x86_vcpu;
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,4 +447,39 @@ WEAK void orphan_page(struct page *pg)
 WEAK bool unshare_page(struct page *pg)
 {
     return true;
+}
+
+/* --- Log-dirty: for tests without it; no domain of theirs is logged --- */
+
+WEAK void page_writer_add(struct page *pg)
+{
+}
+WEAK void page_writer_drop(struct page *pg)
+{
+}
+WEAK void logdirty_mark(struct domain *d, mfn_t m)
+{
+    abort();
+}
+WEAK void logdirty_m2p_set(struct domain *d, mfn_t m, uint64_t pfn)
+{
+    abort();
+}
+void logdirty_held_add(struct page *pg);
+WEAK void logdirty_held_add(struct page *pg)
+{
+    abort();
+}
+WEAK void mirror_entry_changed(struct page *pt, unsigned index)
+{
+    abort();
+}
+WEAK void mirror_table_gone(struct page *pt)
+{
+    abort();
+}
+void mirror_roots_set(struct x86_vcpu *xv);
+WEAK void mirror_roots_set(struct x86_vcpu *xv)
+{
+    abort();
 }

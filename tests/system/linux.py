@@ -157,6 +157,10 @@ TABLE = [
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),
 
+    # Log-dirty: a guest under load, copied by what the bitmaps say, compared.
+    Config("logdirty", script="logdirty.sh", cpus=2, memory=1536, dom0_mem="768M", data=True, timeout=500,
+           kernel="zendo.mb=128 zendo.rounds=5 zendo.times=3"),
+
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),

@@ -144,9 +144,6 @@ void zfree(void *p)
 {
     free(p);
 }
-void m2p_set(mfn_t m, uint64_t pfn)
-{
-}
 
 /* --- translation caches: whoever could have a writable translation has one until it flushes ------------------- */
 
@@ -155,6 +152,7 @@ static uint32_t e_cpu_stamp[E_CPUS];
 static uint8_t e_cached[E_FRAMES];                 /* bit per CPU */
 static const struct domain *e_cached_for[E_FRAMES]; /* whose frame it was */
 static unsigned e_flushes;
+static void (*e_on_flush)(unsigned cpu); /* a test's own caches */
 
 static struct page *e_stamp_watch; /* must be BUSY when a stamp is taken */
 static unsigned e_stamps;
@@ -173,6 +171,8 @@ static void e_cpu_flush(unsigned cpu)
 
     for (unsigned f = 0; f < E_FRAMES; f++)
         __atomic_fetch_and(&e_cached[f], (uint8_t)~(1u << cpu), __ATOMIC_RELAXED);
+    if (e_on_flush)
+        e_on_flush(cpu);
     __atomic_store_n(&e_cpu_stamp[cpu], t, __ATOMIC_SEQ_CST);
 }
 void tlb_flush_stale(uint32_t stamp)
@@ -481,7 +481,7 @@ static void step_ext(unsigned di, unsigned vi, bool nested)
 static void step_memory(unsigned di, unsigned vi, bool nested)
 {
     unsigned k = env_rand(4) ? 16 + env_rand(48) : env_rand(64);
-    xen_pfn_t f = READ_ONCE(e_frames[di][k]), got = 7;
+    xen_pfn_t f = READ_ONCE(e_frames[di][k]), got = k;
     struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
 
     r.extent_start.p = &f;

@@ -16,6 +16,8 @@ struct pv_callback {
     bool mask_events;  /* CALLBACKF_mask_events */
 };
 
+struct mirror;
+
 struct x86_vcpu {
     struct vcpu v;
 
@@ -28,7 +30,7 @@ struct x86_vcpu {
     uint64_t syscall_rip;        /* [asm] callback syscall; 0: none */
     uint64_t syscall_mask;       /* [asm] 1: it masks events */
     uint64_t iobase_kernel;      /* TSS_IOBASE_ON for the hardware domain, else OFF */
-    uint64_t iret_slow;          /* [asm] iret goes the long way: NMI in progress, or architectural IOPL */
+    uint64_t iret_slow;          /* [asm] iret goes the long way: NMI in progress, architectural IOPL, log-dirty */
     uint64_t fault_addr;         /* [asm] cr2 of the page fault being handled */
     uint64_t slow_flags;         /* [asm] anything that needs the C path on return to the guest: XVF_* */
 
@@ -44,6 +46,7 @@ struct x86_vcpu {
     struct trap_info trap[256];
     uint64_t cr0, cr2, cr4;      /* virtual: cr0 of which only TS and the fixed bits matter */
     mfn_t root, root_user;       /* typed references held: L4 */
+    struct mirror *mirror, *mirror_user; /* while the domain is logged: what cr3_* point to (pv/mirror_life.c) */
     uint64_t gdt_frames[14];
     uint32_t gdt_entries;
     uint64_t ldt_base;

@@ -12,7 +12,7 @@ void pv_trap(struct x86_vcpu *xv, regs_t *regs);
 void pv_syscall_from_user(struct x86_vcpu *xv, regs_t *regs);
 void pv_syscall32_from_user(struct x86_vcpu *xv, regs_t *regs);
 void pv_syscall_stack_fault(struct x86_vcpu *xv);
-void pv_iret_slow_update(struct x86_vcpu *xv); /* nmi_masked or vm_assist changed */
+void pv_iret_slow_update(struct x86_vcpu *xv); /* nmi_masked, vm_assist or logging changed */
 void pv_deliver_event(struct x86_vcpu *xv);
 void pv_slow_return(struct x86_vcpu *xv);
 void pv_failsafe(struct x86_vcpu *xv);
@@ -59,6 +59,15 @@ struct page *pv_lookup_l1(struct vcpu *v, uint64_t va, unsigned *index);
  * the value found. 0; -XEN_EAGAIN: it was or became another; -XEN_EINVAL; -XEN_ERESTART: execute it again. */
 int pgt_emulated_write(struct vcpu *v, struct page *pg, unsigned index, uint64_t expect_old,
                        uint64_t new_val, bool cmpxchg, uint64_t *old);
+
+/* pv/mirror_life.c: xv's domain is logged and its roots have changed; it is current, or does not run. */
+void mirror_roots_set(struct x86_vcpu *xv);
+/* pv/mirror_fault.c: a page fault in a logged guest, with its error code. true: the guest's own tables allow the access,
+ * it can be tried again. Interrupts on. */
+bool mirror_fault(struct x86_vcpu *xv, uint64_t va, uint32_t error);
+/* The same for an access of ours to the current guest's memory, from the trap handler (interrupts off); rflags: of where
+ * it happened. */
+bool mirror_fault_here(struct vcpu *v, uint64_t va, uint32_t error, uint64_t rflags);
 
 /* pv/mmuext.c */
 int pv_set_cr3(struct vcpu *v, uint64_t mfn_val) __must_check;

@@ -10,6 +10,7 @@
 #include "irq.h"
 #include "lib.h"
 #include "log.h"
+#include "logdirty_core.h"
 #include "panic.h"
 #include "port.h"
 #include "sched.h"
@@ -71,6 +72,7 @@ static void memory_init(void)
         panic("no memory for the boot CPU's tables");
     cpu_setup(0);
     softirq_cpu_init();
+    quiesce_init();
 }
 
 static void machine_init(void)

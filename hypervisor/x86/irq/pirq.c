@@ -17,6 +17,7 @@
 #include "domain.h"
 #include "evtchn.h"
 #include "lock.h"
+#include "logdirty.h"
 #include "page.h"
 #include "pgt.h"
 #include "port.h"
@@ -92,6 +93,7 @@ int pirq_eoi_page_set(struct domain *d, uint64_t frame)
     pg = page_of(mfn(frame));
     if (pgt_get_page(pg, d, PGT_WRITABLE, false))
         return -XEN_EINVAL;
+    page_writer_add(pg);
     spin_lock(&pirq_lock);
     if (pd->eoi_page) {
         rc = -XEN_EBUSY;
@@ -102,8 +104,10 @@ int pirq_eoi_page_set(struct domain *d, uint64_t frame)
             pirq_eoi_bit(pd, i, pd->p[i].flags & PIRQ_BOUND && pirq_needs_eoi(&pd->p[i]));
     }
     spin_unlock(&pirq_lock);
-    if (rc)
+    if (rc) {
+        page_writer_drop(pg);
         pgt_put_page(pg, false);
+    }
     return rc;
 }
 
@@ -113,6 +117,7 @@ static void pirq_eoi_page_drop(struct pirq_domain *pd)
         return;
     unmap_frame(pd->eoi_bits);
     pd->eoi_bits = NULL;
+    page_writer_drop(pd->eoi_page);
     pgt_put_page(pd->eoi_page, false);
     pd->eoi_page = NULL;
 }
