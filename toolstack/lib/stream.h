@@ -29,11 +29,12 @@ struct stream_out {
 struct stream_in {
     /* Fills all n pieces (n <= STREAM_IOV) or fails: 0 or a negative error with fault(); the end of the input is one (-ENODATA). */
     int (*read)(void *arg, const struct iovec *piece, unsigned n);
-    /* How many of the next `max` bytes are zero for certain, without taking them (a hole in a file). NULL: never known. */
-    uint64_t (*zero_ahead)(void *arg, uint64_t max);
+    /* How many bytes from `from` bytes ahead on are zero for certain (a hole in a file), `max` at most. NULL: never known. */
+    uint64_t (*zero_ahead)(void *arg, uint64_t from, uint64_t max);
     int (*skip)(void *arg, uint64_t bytes); /* takes bytes that zero_ahead() named; may be NULL if that is */
     void *arg;
     uint64_t offset;
+    bool shared;        /* a process that is forked off may read on in its place: the position is the kernel's */
 };
 
 #define STREAM_IOV 1024U
@@ -43,14 +44,15 @@ int stream_writev(struct stream_out *o, const struct iovec *piece, unsigned n);
 int stream_zeroes(struct stream_out *o, uint64_t bytes);
 int stream_read(struct stream_in *i, void *data, size_t bytes);
 int stream_readv(struct stream_in *i, const struct iovec *piece, unsigned n);
-uint64_t stream_zero_ahead(struct stream_in *i, uint64_t max);
+uint64_t stream_zero_ahead(struct stream_in *i, uint64_t from, uint64_t max);
 int stream_skip(struct stream_in *i, uint64_t bytes); /* reads and drops them where there is no skip() */
 
 /* Descriptors: regular files get holes both ways; anything else is read and written whole. They start at the present position. */
 struct stream_fd {
     int fd;
     bool file;          /* filled in: it is a regular file */
-    uint64_t hole_from, hole_to; /* the last hole found */
+    uint64_t at;        /* of a file that is read: the position */
+    uint64_t hole_from, hole_to, hole_looked; /* ... and the last hole found; none between looked and from */
     const char *name;   /* for messages */
 };
 void stream_out_fd(struct stream_out *o, struct stream_fd *f, int fd, const char *name);
@@ -69,7 +71,6 @@ void stream_in_memory(struct stream_in *i, struct stream_memory *m);
 
 struct stream_file {
     char *config;        /* the configuration, NUL-terminated; NULL = none; to be freed */
-    size_t config_bytes;
     bool json;           /* it is JSON; otherwise text as in a configuration file */
 };
 int stream_file_write(struct stream_out *o, const char *config_json);
