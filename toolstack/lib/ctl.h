@@ -105,6 +105,28 @@ int ctl_seed_grants(struct ctl *c, domid_t domid, xen_pfn_t console_mfn, domid_t
 /* An unbound port in domain `domid` that domain `remote` may bind; the port number, or a negative error. */
 int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote);
 
+/* --- what saving and restoring needs (ctl_save.c) --------------------------------------------------------------------- */
+
+/* What frames are: XEN_DOMCTL_PFINFO_* >> 28 (15: not the domain's). n <= CTL_TYPES_MAX; list is ctl_buffer() memory. */
+#define CTL_TYPES_MAX 1024U
+int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n);
+/* Fills frames of a domain with zeroes, without mapping them. */
+int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count);
+/* Pins page tables of levels 1 to 4; level[i] belongs to mfns[i]. */
+int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const uint8_t *level, size_t count);
+/*
+ * A virtual CPU's state beside its registers, as the hypervisor's blobs: *data is to be freed; *bytes 0 = there is nothing. Setting:
+ * the blob is checked by the hypervisor.
+ */
+enum ctl_vcpu_blob { CTL_VCPU_EXTENDED, CTL_VCPU_XSAVE, CTL_VCPU_MSRS };
+int ctl_vcpu_get_blob(struct ctl *c, domid_t domid, unsigned vcpu, enum ctl_vcpu_blob which, uint8_t **data, uint32_t *bytes);
+int ctl_vcpu_set_blob(struct ctl *c, domid_t domid, unsigned vcpu, enum ctl_vcpu_blob which, const void *data, uint32_t bytes);
+int ctl_domain_get_tsc_info(struct ctl *c, domid_t domid, struct xen_domctl_tsc_info *info);
+int ctl_domain_set_tsc_info(struct ctl *c, domid_t domid, const struct xen_domctl_tsc_info *info);
+/* All of a domain's CPU policy: leaves and MSRs; both arrays are to be freed. Setting: before it first runs. */
+int ctl_policy_get(struct ctl *c, domid_t domid, xen_cpuid_leaf_t **leaf, unsigned *n_leaves, xen_msr_entry_t **msr, unsigned *n_msrs);
+int ctl_policy_set(struct ctl *c, domid_t domid, const xen_cpuid_leaf_t *leaf, unsigned n_leaves, const xen_msr_entry_t *msr, unsigned n_msrs);
+
 /* --- the host (ctl_host.c) ------------------------------------------------------------------------------------------ */
 
 int ctl_physinfo(struct ctl *c, struct xen_sysctl_physinfo *info);

@@ -34,6 +34,7 @@
 struct making {
     struct ctl *c;
     struct guest_config *cfg;
+    const struct domain_options *options;
     struct build *build;
     struct xen_sysctl_physinfo host;
     uint8_t uuid[16];
@@ -47,20 +48,28 @@ struct making {
 
 /* --- checks ----------------------------------------------------------------------------------------------------------------- */
 
-static int check_kind(const struct guest_config *cfg)
+static int check_place(const struct guest_config *cfg)
 {
-    if (cfg->type != GUEST_PV)
-        return fault(-EOPNOTSUPP, "type '%s': only paravirtual guests (type = \"pv\") are supported yet", cfg->type == GUEST_PVH ? "pvh" : "hvm");
-    if (cfg->bootloader && !cfg->kernel)
-        return fault(-EOPNOTSUPP, "bootloader '%s': not supported; copy the kernel and ramdisk of the guest's disk to files of domain 0 and name them by 'kernel =' and 'ramdisk ='",
-                     cfg->bootloader);
-    if (cfg->bootloader)
-        warn("bootloader '%s': not run, since 'kernel' is given", cfg->bootloader);
     if (cfg->n_pci)
         return fault(-EOPNOTSUPP, "pci '%s': passing devices through is not supported; remove 'pci ='", cfg->pci[0]);
     if (cfg->pool && strcmp(cfg->pool, "Pool-0") && strcmp(cfg->pool, "0"))
         return fault(-EINVAL, "pool '%s': there is one pool, Pool-0; remove 'pool ='", cfg->pool);
     return 0;
+}
+
+/* filled: by a stream, so that no kernel is read. */
+static int check_kind(const struct guest_config *cfg, bool filled)
+{
+    if (cfg->type != GUEST_PV)
+        return fault(-EOPNOTSUPP, "type '%s': only paravirtual guests (type = \"pv\") are supported yet", cfg->type == GUEST_PVH ? "pvh" : "hvm");
+    if (filled)
+        return check_place(cfg);
+    if (cfg->bootloader && !cfg->kernel)
+        return fault(-EOPNOTSUPP, "bootloader '%s': not supported; copy the kernel and ramdisk of the guest's disk to files of domain 0 and name them by 'kernel =' and 'ramdisk ='",
+                     cfg->bootloader);
+    if (cfg->bootloader)
+        warn("bootloader '%s': not run, since 'kernel' is given", cfg->bootloader);
+    return check_place(cfg);
 }
 
 /* The host may have less than the configuration asks for. */
@@ -180,7 +189,8 @@ static int check_identity(struct making *m)
 
 static int check(struct making *m)
 {
-    int rc = check_kind(m->cfg);
+    bool filled = m->options && m->options->fill;
+    int rc = check_kind(m->cfg, filled);
 
     rc = rc ? rc : store_open();
     rc = rc ? rc : ctl_physinfo(m->c, &m->host);
@@ -190,6 +200,8 @@ static int check(struct making *m)
     if (!rc && (m->cfg->cpuid || m->cfg->cpu_level))
         rc = check_cpuid(m);
     rc = rc ? rc : check_memory(m);
+    if (!rc && filled)
+        return m->options->no_devices ? 0 : devices_check(m->cfg);
     if (rc)
         return rc;
     char cache[256];
@@ -311,7 +323,8 @@ static int make_rings(struct making *m)
 
 static int build(struct making *m)
 {
-    int rc = build_domain(m->build, m->c, (domid_t)m->domid, &m->rings, &m->built);
+    int rc = m->options->fill ? m->options->fill(m->options->fill_arg, m->domid, &m->rings, &m->built)
+                              : build_domain(m->build, m->c, (domid_t)m->domid, &m->rings, &m->built);
 
     ctl_claim(m->c, (domid_t)m->domid, 0);
     return rc;
@@ -347,8 +360,9 @@ static int keep_config(struct making *m)
     return fclose(f) ? fault(-errno, "%s: cannot be written: %s", path, strerror(errno)) : 0;
 }
 
-static int make(struct making *m, const struct domain_options *options)
+static int make(struct making *m)
 {
+    const struct domain_options *options = m->options;
     int rc = set_limits(m);
 
     rc = rc ? rc : claim(m);
@@ -356,7 +370,8 @@ static int make(struct making *m, const struct domain_options *options)
     rc = rc ? rc : build(m);
     rc = rc ? rc : tell_store(m);
     rc = rc ? rc : keep_config(m);
-    rc = rc ? rc : devices_attach_all(m->domid, m->cfg);
+    if (!rc && !options->no_devices)
+        rc = devices_attach_all(m->domid, m->cfg);
     if (!rc && options->ready)
         rc = options->ready(m->domid, options->arg);
     if (!rc && !options->paused)
@@ -397,13 +412,13 @@ static int lock_creation(void)
 
 int domain_create(struct ctl *c, struct guest_config *cfg, const struct domain_options *options, uint32_t *domid)
 {
-    struct making m = { .c = c, .cfg = cfg };
+    struct making m = { .c = c, .cfg = cfg, .options = options };
     int lock = lock_creation();
     int rc = lock < 0 ? lock : check(&m);
 
     rc = rc ? rc : make_domain(&m);
     if (!rc) {
-        rc = make(&m, options);
+        rc = make(&m);
         if (rc)
             undo(&m);
     }

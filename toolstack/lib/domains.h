@@ -42,8 +42,15 @@ void domain_config_path(const uint8_t uuid[16], char *out, size_t size);
 
 /* --- birth (domain_create.c) ------------------------------------------------------------------------------------ */
 
+struct build_rings;
+struct build_result;
+
 struct domain_options {
     bool paused;
+    /* Fills memory and registers in place of the builder (restoring): no kernel is needed then. */
+    int (*fill)(void *arg, uint32_t domid, const struct build_rings *rings, struct build_result *result);
+    void *fill_arg;
+    bool no_devices;    /* disks and networks are attached later, by the caller */
     /* Called when all is ready and the guest has not run yet: the console can be attached. Failure undoes the guest. */
     int (*ready)(uint32_t domid, void *arg);
     void *arg;

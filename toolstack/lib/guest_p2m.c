@@ -48,20 +48,33 @@ static int read_root(struct ctl *c, domid_t domid, xen_pfn_t *root, uint64_t *pa
     return 0;
 }
 
-int guest_p2m_read(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages)
+int guest_p2m_read_frames(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages, xen_pfn_t **frames)
 {
-    xen_pfn_t root, *middle = NULL, *leaves = NULL;
+    xen_pfn_t root, *middle = NULL;
     int rc = read_root(c, domid, &root, pages);
 
     *mfns = NULL;
+    *frames = NULL;
     if (rc)
         return rc;
     uint64_t n_leaves = (*pages + PER_FRAME - 1) / PER_FRAME, n_middle = (n_leaves + PER_FRAME - 1) / PER_FRAME;
 
     rc = n_middle > PER_FRAME ? -E2BIG : read_level(c, domid, &root, n_middle, &middle);
-    rc = rc ? rc : read_level(c, domid, middle, n_leaves, &leaves);
-    rc = rc ? rc : read_level(c, domid, leaves, *pages, mfns);
+    rc = rc ? rc : read_level(c, domid, middle, n_leaves, frames);
+    rc = rc ? rc : read_level(c, domid, *frames, *pages, mfns);
     free(middle);
-    free(leaves);
+    if (rc) {
+        free(*frames);
+        *frames = NULL;
+    }
+    return rc;
+}
+
+int guest_p2m_read(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages)
+{
+    xen_pfn_t *frames;
+    int rc = guest_p2m_read_frames(c, domid, mfns, pages, &frames);
+
+    free(frames);
     return rc;
 }

@@ -14,3 +14,5 @@
 
 /* *mfns is to be freed; gives the number of pages in *pages. A hole is ~0. */
 int guest_p2m_read(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages);
+/* The same, and in *frames (to be freed) the frames that the list lies in: one for each 512 pages. */
+int guest_p2m_read_frames(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages, xen_pfn_t **frames);

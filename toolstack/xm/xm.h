@@ -48,6 +48,8 @@ int cmd_sched(struct args *a);
 int cmd_create(struct args *a);
 int cmd_config_update(struct args *a);
 int cmd_destroy(struct args *a);
+int cmd_save(struct args *a);
+int cmd_restore(struct args *a);
 int cmd_shutdown(struct args *a);
 int cmd_pause(struct args *a);
 int cmd_rename(struct args *a);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A restore under way, for restore*.c only. The pages are read by a child process where the stream allows it (stream_in.shared): a
+ * paravirtual domain 0 pays a trap for each page that it unmaps, but none for those of a process that ends. What the child finds out
+ * lies in memory that both share, or comes back over a pipe.
+ */
+#pragma once
+
+#include "build.h"
+#include "restore.h"
+
+#define RESTORE_PAGE 4096U
+
+/* Shared with the child: counts, and what each page of the guest is. */
+struct restore_shared {
+    uint64_t populated, data, zero, bytes, offset;
+    xen_pfn_t store_mfn, console_mfn;
+};
+
+struct restore {
+    struct ctl *c;
+    domid_t domid;
+    struct stream_in *in;
+    const struct restore_options *o;
+    const struct guest_config *cfg;
+    const struct build_rings *rings;
+    struct xc_reader x;
+    struct xc_state st;
+    uint64_t limit;              /* pages that the guest may have */
+    struct restore_shared *shared;
+    size_t shared_bytes;
+    xen_pfn_t *mfn;              /* of each page, 0: it has none */
+    uint8_t *type;               /* and its type in the stream */
+    xen_pfn_t *list;             /* XC_PAGES_MAX, control calls' memory */
+};
+
+static inline bool restore_has(const struct restore *r, uint64_t pfn)
+{
+    return pfn < r->st.p2m_pages && r->mfn[pfn];
+}
+
+/* restore_pages.c: the whole of libxc's stream: pages into the guest, the rest into r->st. */
+int restore_read(struct restore *r);
+/* restore_tables.c: what names frames in the guest's memory: page tables, its list of pages, start_info; and shared_info. */
+int restore_tables(struct restore *r);
+int restore_p2m(struct restore *r);
+int restore_start_info(struct restore *r);
+int restore_shared_info(struct restore *r);
+/* restore_vcpu.c: page types, virtual CPUs, clock, policy; after all of the above is unmapped. */
+int restore_pins(struct restore *r);
+int restore_policy(struct restore *r);
+int restore_vcpus(struct restore *r);
+int restore_tsc(struct restore *r);
+/* restore_apart.c: both of the former groups but the last, in a child or here. */
+int restore_memory(struct restore *r);

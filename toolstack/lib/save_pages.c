@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages of a guest into PAGE_DATA records, a chunk of 1024 page numbers at a time: which of them are wanted, what types their frames have,
+ * where they are mapped, which are full of zeroes. Page tables are copied, with frames turned into page numbers; all other pages
+ * go out from where they are mapped.
+ *
+ * A chunk's mapping is kept for the next round, since a paravirtual domain 0 pays a trap for each page that it unmaps; beyond 4 GiB
+ * it is taken down at once.
+ */
+#include "fault.h"
+#include "save_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 4096U
+#define ENTRIES 512U
+#define PRESENT 1ULL
+#define FRAME_MASK 0x000ffffffffff000ULL
+#define XEN_FIRST 256U /* the hypervisor's entries of a top-level table */
+#define XEN_LAST 271U
+
+/* One chunk being sent. */
+struct chunk {
+    uint64_t first;
+    unsigned n;                        /* entries for the record */
+    uint64_t entry[SAVE_CHUNK];
+    const void *page[SAVE_CHUNK];
+    unsigned n_tables;
+};
+
+int save_pages_open(struct save *s)
+{
+    s->window = calloc((s->n_pages + SAVE_CHUNK - 1) / SAVE_CHUNK, sizeof(*s->window));
+    s->types = ctl_buffer(s->c, SAVE_CHUNK * sizeof(*s->types));
+    s->tables = malloc((size_t)SAVE_CHUNK * PAGE);
+    return s->window && s->types && s->tables ? 0 : fault(-ENOMEM, "domain %u: no memory for saving it", s->domid);
+}
+
+static unsigned chunk_pages(const struct save *s, uint64_t first)
+{
+    return s->n_pages - first < SAVE_CHUNK ? (unsigned)(s->n_pages - first) : SAVE_CHUNK;
+}
+
+/* --- mapping -------------------------------------------------------------------------------------------------------------- */
+
+static void window_close(struct save *s, uint64_t first)
+{
+    struct save_window *w = &s->window[first / SAVE_CHUNK];
+
+    if (w->at) {
+        ctl_unmap(s->c, w->at, chunk_pages(s, first));
+        s->n_mapped -= SAVE_CHUNK;
+    }
+    free(w->mfn);
+    *w = (struct save_window){ 0 };
+}
+
+void save_pages_close(struct save *s)
+{
+    for (uint64_t first = 0; s->window && first < s->n_pages; first += SAVE_CHUNK)
+        window_close(s, first);
+    ctl_buffer_free(s->c, s->types);
+    free(s->window);
+    free(s->tables);
+}
+
+/* All of a chunk's pages; a frame that is not the guest's (any more) becomes a hole, and its mfn here 0. */
+static int window_open(struct save *s, uint64_t first)
+{
+    struct save_window *w = &s->window[first / SAVE_CHUNK];
+    unsigned n = chunk_pages(s, first);
+    int errors[SAVE_CHUNK];
+
+    w->mfn = malloc(n * sizeof(*w->mfn));
+    if (!w->mfn)
+        return fault(-ENOMEM, "domain %u: no memory for saving it", s->domid);
+    memcpy(w->mfn, s->p2m + first, n * sizeof(*w->mfn));
+    w->at = ctl_map_some(s->c, s->domid, w->mfn, n, errors);
+    if (!w->at) {
+        free(w->mfn);
+        w->mfn = NULL;
+        return -EFAULT;
+    }
+    s->n_mapped += SAVE_CHUNK;
+    for (unsigned i = 0; i < n; i++)
+        if (errors[i])
+            w->mfn[i] = 0;
+    return 0;
+}
+
+/* Is every page that is to be sent mapped as it is now? */
+static bool window_serves(const struct save *s, const struct chunk *k)
+{
+    const struct save_window *w = &s->window[k->first / SAVE_CHUNK];
+
+    for (unsigned i = 0; i < k->n && w->at; i++) {
+        uint64_t pfn = k->entry[i] & XC_PFN_MASK;
+
+        if (xc_has_data((unsigned)(k->entry[i] >> XC_TYPE_SHIFT)) && w->mfn[pfn - k->first] != s->p2m[pfn])
+            return false;
+    }
+    return w->at;
+}
+
+static int window_get(struct save *s, const struct chunk *k)
+{
+    if (window_serves(s, k))
+        return 0;
+    window_close(s, k->first);
+    return window_open(s, k->first);
+}
+
+/* --- contents ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_zero(const void *page)
+{
+    const uint64_t *p = page;
+
+    for (unsigned i = 0; i < PAGE / 8; i += 8)
+        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
+            return false;
+    return true;
+}
+
+/* An entry with its page's number in place of the frame's. One that names no page of the guest is dropped: it means nothing elsewhere. */
+static uint64_t portable(struct save *s, uint64_t e)
+{
+    if (!(e & PRESENT))
+        return e;
+    uint64_t pfn = save_p2m_find(s, (e & FRAME_MASK) >> 12);
+
+    if (pfn == SAVE_NONE) {
+        s->foreign++;
+        return 0;
+    }
+    return (e & ~FRAME_MASK) | pfn << 12;
+}
+
+static const void *copy_table(struct save *s, struct chunk *k, const void *page, unsigned level)
+{
+    const volatile uint64_t *from = page; /* the guest may be writing it */
+    uint64_t *to = (uint64_t *)(void *)(s->tables + (size_t)k->n_tables++ * PAGE);
+
+    for (unsigned i = 0; i < ENTRIES; i++)
+        to[i] = level == 4 && i >= XEN_FIRST && i <= XEN_LAST ? 0 : portable(s, from[i]);
+    return to;
+}
+
+static void gone(struct chunk *k, unsigned i)
+{
+    k->entry[i] = (k->entry[i] & XC_PFN_MASK) | (uint64_t)XC_XTAB << XC_TYPE_SHIFT;
+}
+
+/* Where the contents of a chunk's pages are, or that there is none. */
+static void find_contents(struct save *s, struct chunk *k, struct save_count *count)
+{
+    const struct save_window *w = &s->window[k->first / SAVE_CHUNK];
+
+    for (unsigned i = 0; i < k->n; i++) {
+        unsigned type = (unsigned)(k->entry[i] >> XC_TYPE_SHIFT);
+        uint64_t pfn = k->entry[i] & XC_PFN_MASK;
+
+        k->page[i] = NULL;
+        if (xc_has_data(type) && !w->mfn[pfn - k->first])
+            gone(k, i);
+        if (!xc_has_data((unsigned)(k->entry[i] >> XC_TYPE_SHIFT))) {
+            count->gone++;
+            continue;
+        }
+        const uint8_t *at = w->at + (pfn - k->first) * PAGE;
+
+        if ((type & 7) != XC_NOTAB) {
+            k->page[i] = copy_table(s, k, at, type & 7);
+        } else if (!is_zero(at)) {
+            k->page[i] = at;
+        } else {
+            count->zero++;
+            if (s->o.zero == SAVE_ZERO_ALLOC)
+                k->entry[i] = pfn | (uint64_t)XC_ALLOC << XC_TYPE_SHIFT;
+            continue;
+        }
+        count->data++;
+    }
+}
+
+/* --- which pages ---------------------------------------------------------------------------------------------------------- */
+
+static bool wanted(const struct save *s, const uint64_t *set, uint64_t pfn)
+{
+    bool valid = save_p2m_valid(s->p2m[pfn]);
+
+    if (s->sent[pfn] && s->sent[pfn] != s->p2m[pfn])
+        return true; /* it has moved, or gone */
+    return valid && (!set || set[pfn / 64] >> (pfn % 64) & 1);
+}
+
+static void choose(const struct save *s, const uint64_t *set, struct chunk *k)
+{
+    unsigned n = chunk_pages(s, k->first);
+
+    k->n = 0;
+    k->n_tables = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (wanted(s, set, k->first + i))
+            k->entry[k->n++] = k->first + i;
+}
+
+/* The types of the frames; what is not the guest's is gone. */
+static int find_types(struct save *s, struct chunk *k)
+{
+    for (unsigned i = 0; i < k->n; i++)
+        s->types[i] = save_p2m_valid(s->p2m[k->entry[i]]) ? s->p2m[k->entry[i]] : ~0ULL;
+    int rc = ctl_page_types(s->c, s->domid, s->types, k->n);
+
+    for (unsigned i = 0; i < k->n && !rc; i++)
+        k->entry[i] |= (s->types[i] == XC_BROKEN ? XC_XTAB : s->types[i]) << XC_TYPE_SHIFT;
+    return rc;
+}
+
+/* What was sent, and from where; pages that were never there and are not now are left out. */
+static void note_sent(struct save *s, struct chunk *k)
+{
+    unsigned out = 0;
+
+    for (unsigned i = 0; i < k->n; i++) {
+        uint64_t pfn = k->entry[i] & XC_PFN_MASK;
+        bool is_gone = k->entry[i] >> XC_TYPE_SHIFT == XC_XTAB;
+
+        if (is_gone && !s->sent[pfn])
+            continue;
+        s->sent[pfn] = is_gone ? 0 : s->p2m[pfn];
+        k->entry[out] = k->entry[i];
+        k->page[out++] = k->page[i];
+    }
+    k->n = out;
+}
+
+static int send_chunk(struct save *s, const uint64_t *set, struct chunk *k, struct save_count *count)
+{
+    choose(s, set, k);
+    if (!k->n)
+        return 0;
+    int rc = find_types(s, k);
+
+    rc = rc ? rc : window_get(s, k);
+    if (rc)
+        return rc;
+    count->pages += k->n;
+    find_contents(s, k, count);
+    note_sent(s, k);
+    rc = xc_page_data(s->to, k->entry, k->page, k->n, s->o.zero == SAVE_ZERO_HOLES && s->to->zeroes);
+    if (s->n_mapped > SAVE_MAPPED_MAX)
+        window_close(s, k->first);
+    return rc;
+}
+
+int save_pages_send(struct save *s, const uint64_t *set, struct save_count *count)
+{
+    struct chunk *k = malloc(sizeof(*k));
+    uint64_t start = s->to->offset;
+    int rc = k ? 0 : fault(-ENOMEM, "domain %u: no memory for saving it", s->domid);
+
+    for (uint64_t first = 0; first < s->n_pages && !rc; first += SAVE_CHUNK) {
+        k->first = first;
+        rc = send_chunk(s, set, k, count);
+        count->bytes = s->to->offset - start;
+        if (!rc && s->o.progress)
+            rc = s->o.progress(s->o.arg, count);
+    }
+    free(k);
+    return rc;
+}
