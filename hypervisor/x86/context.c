@@ -108,18 +108,40 @@ static void load(struct x86_vcpu *xv)
     *guest_regs() = xv->regs;
 }
 
+/* Another CPU may have it from now on: its state is in memory, and this CPU is on other page tables. */
+static void let_go(struct vcpu *v)
+{
+    __atomic_store_n(&to_x86(v)->loaded_on, 0, __ATOMIC_RELEASE);
+}
+
 /* Put what this CPU carries into memory and leave the guest's page tables. Interrupts off. */
 static void unload_self(void)
 {
     struct cpu_info *ci = cpu_info();
-    struct x86_vcpu *xv = to_x86(ci->loaded);
+    struct vcpu *v = ci->loaded;
 
-    if (!ci->loaded)
+    if (!v)
         return;
-    save(xv);
+    save(to_x86(v));
     write_guest_cr3(idle_cr3);
     ci->loaded = NULL;
-    __atomic_store_n(&xv->loaded_on, 0, __ATOMIC_RELEASE);
+    let_go(v);
+}
+
+/* The same, and v in its place, without going over the idle page tables: loading cr3 is what a switch costs. */
+static void exchange_loaded(struct vcpu *v)
+{
+    struct cpu_info *ci = cpu_info();
+    struct vcpu *old = ci->loaded;
+
+    if (old)
+        save(to_x86(old));
+    /* Before its page tables: whoever flushes them must find this CPU, which answers when interrupts are on again. */
+    ci->loaded = v;
+    __atomic_store_n(&to_x86(v)->loaded_on, (uint16_t)(ci->cpu + 1), __ATOMIC_SEQ_CST);
+    load(to_x86(v));
+    if (old)
+        let_go(old);
 }
 
 static void unload_call(void *arg)
@@ -182,12 +204,8 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
         tlb_lazy_enter();
     else
         tlb_lazy_leave();
-    if (!next->idle && ci->loaded != next) {
-        unload_self();
-        load(to_x86(next));
-        ci->loaded = next;
-        __atomic_store_n(&to_x86(next)->loaded_on, (uint16_t)(ci->cpu + 1), __ATOMIC_RELEASE);
-    }
+    if (!next->idle && ci->loaded != next)
+        exchange_loaded(next);
     irq_restore(flags);
     sched_switched(prev);
     if (next->idle)
