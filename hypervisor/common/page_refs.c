@@ -72,34 +72,78 @@ static void owned_sub(struct domain *d)
         domain_put(d);
 }
 
-/* The last reference of a domain's frame has gone: nobody else can reach pg any more. loose: it was on the
- * domain's list once. */
-static void page_free(struct page *pg, bool loose)
+/* The last reference of a domain's frame has gone: nobody else can reach pg any more. It is the heap's after this. */
+static void page_forget(struct page *pg)
 {
-    struct domain *d = pg->owner;
-
     BUG_ON(READ_ONCE(pg->type) & (PGT_COUNT_MASK | PGT_PARTIAL | PGT_BUSY | PGT_PINNED));
-    BUG_ON(!d);
+    BUG_ON(!pg->owner);
     if (PGT_LEVEL(pg->type) >= 1 && PGT_LEVEL(pg->type) <= 4)
         tlb_flush_stale_tables(pg->tlb_stamp); /* no processor may walk what will not be a table */
     WRITE_ONCE(pg->type, 0);
     pg->pt_done = 0;
     pg->order = 0;
     WRITE_ONCE(pg->owner, NULL);
+}
+
+/* loose: it was on the domain's list once. */
+static void page_free(struct page *pg, bool loose)
+{
+    struct domain *d = pg->owner;
+
+    page_forget(pg);
     frames_give(mfn_of(pg), 0, tlb_stamp_now());
     if (loose)
         owned_sub(d);
 }
 
-void put_page(struct page *pg)
+/* Was it the last reference? */
+static bool page_drop(struct page *pg)
 {
     uint64_t old = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
 
     BUG_ON(!(old & PGC_COUNT_MASK));
-    if (unlikely(old == 1))
-        page_free(pg, true);
-    else /* flags account for one reference each */
+    if (likely(old != 1)) /* flags account for one reference each */
         BUG_ON((old & PGC_COUNT_MASK) == 1);
+    return old == 1;
+}
+
+void put_page(struct page *pg)
+{
+    if (unlikely(page_drop(pg)))
+        page_free(pg, true);
+}
+
+#define RUN_MAX 512 /* the heap's count may lag behind by as many */
+
+void page_run_end(struct page_run *run)
+{
+    uint32_t stamp = tlb_stamp_now();
+
+    while (run->n) {
+        unsigned order = MIN(bit_first(run->start), (unsigned)MAX_ORDER);
+
+        while (run->n < 1ULL << order)
+            order--;
+        frames_give(mfn(run->start), order, stamp);
+        run->start += 1ULL << order;
+        run->n -= 1ULL << order;
+    }
+}
+
+void put_page_run(struct page *pg, struct page_run *run)
+{
+    struct domain *d = pg->owner;
+    uint64_t frame = mfn_of(pg).n;
+
+    if (!page_drop(pg))
+        return;
+    page_forget(pg);
+    owned_sub(d);
+    if (run->n && (frame != run->start + run->n || run->n == RUN_MAX))
+        page_run_end(run);
+    if (!run->n)
+        run->start = frame;
+    run->n++;
 }
 
 /* --- Lists (page_lock held) --- */
@@ -199,21 +243,43 @@ int domain_claim(struct domain *d, uint64_t total)
     return rc;
 }
 
+/* Only here is PGC_ALLOC cleared, under the lock; references may come and go meanwhile. */
+static void page_leave(struct domain *d, struct page *pg)
+{
+    __atomic_fetch_add(&d->loose_pages, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&pg->count, ~PGC_ALLOC, __ATOMIC_ACQ_REL);
+    list_unlink(d, pg);
+    d->tot_pages--;
+}
+
 int domain_page_remove(struct domain *d, struct page *pg)
 {
     int rc = -XEN_EINVAL;
 
     spin_lock(&d->page_lock);
     if (pg->owner == d && (READ_ONCE(pg->count) & PGC_ALLOC)) {
-        /* Only here is PGC_ALLOC cleared, under the lock; references may come and go meanwhile. */
-        __atomic_fetch_add(&d->loose_pages, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_and(&pg->count, ~PGC_ALLOC, __ATOMIC_ACQ_REL);
-        list_unlink(d, pg);
-        d->tot_pages--;
+        page_leave(d, pg);
         rc = 0;
     }
     spin_unlock(&d->page_lock);
     return rc;
+}
+
+struct page *domain_page_first(struct domain *d, bool *left)
+{
+    struct page *pg = NULL;
+
+    spin_lock(&d->page_lock);
+    if (d->pages_head) {
+        pg = page_of(mfn(d->pages_head));
+        *left = !(READ_ONCE(pg->type) & (PGT_PINNED | PGT_PARTIAL));
+        if (*left)
+            page_leave(d, pg);
+        else
+            dup_page(pg); /* the allocation's is there */
+    }
+    spin_unlock(&d->page_lock);
+    return pg;
 }
 
 int domain_page_assign(struct domain *d, struct page *pg)

@@ -122,6 +122,17 @@ void orphan_page(struct page *pg);
  * up (it is freed with the last reference), domain_page_assign() gives it to another domain.
  * -XEN_EINVAL when it is not d's or its PGC_ALLOC has gone already. Lock: takes d->page_lock. */
 int domain_page_remove(struct domain *d, struct page *pg) __must_check;
+/* The first frame of d's list, NULL: the list is empty. *left: it was taken off as by domain_page_remove(); else it has a
+ * pin or a leftover, stays, and the caller has a reference of its own. */
+struct page *domain_page_first(struct domain *d, bool *left);
+
+/* Frames that come free one after the other and lie side by side go to the heap together. The last step must be
+ * page_run_end(): until then the heap does not have them. The caller holds d. */
+struct page_run {
+    uint64_t start, n;
+};
+void put_page_run(struct page *pg, struct page_run *run);
+void page_run_end(struct page_run *run);
 /* Put pg on d's list as its new owner: a frame of frames_alloc(0), or one whose only reference the caller
  * holds (after domain_page_remove). That reference becomes PGC_ALLOC's. -XEN_E2BIG above max_pages,
  * -XEN_EINVAL when dying. */

@@ -29,36 +29,27 @@ static int undo_frame(struct domain *d, struct page *pg)
     return rc ? rc : pgt_drain(pg, true);
 }
 
-/* The first frame of the list, with a reference, or NULL. */
-static struct page *first_on_list(struct domain *d)
-{
-    struct page *pg = NULL;
-
-    spin_lock(&d->page_lock);
-    if (d->pages_head) {
-        pg = page_of(mfn(d->pages_head));
-        dup_page(pg); /* the allocation's is there */
-    }
-    spin_unlock(&d->page_lock);
-    return pg;
-}
-
 static int sweep_list(struct domain *d)
 {
+    struct page_run run = { 0, 0 };
     unsigned done = 0;
     struct page *pg;
+    bool left;
+    int rc = 0;
 
-    while ((pg = first_on_list(d))) {
-        int rc = undo_frame(d, pg);
-
-        if (!rc && !domain_page_remove(d, pg))
-            put_page(pg);
-        put_page(pg);
+    while (!rc && (pg = domain_page_first(d, &left))) {
+        if (!left) {
+            rc = undo_frame(d, pg);
+            if (!rc && !domain_page_remove(d, pg))
+                put_page(pg);
+        }
+        put_page_run(pg, &run);
         if (!rc && ++done % STEP == 0 && preempt_needed())
             rc = -XEN_ERESTART;
-        if (rc)
-            return rc;
     }
+    page_run_end(&run);
+    if (rc)
+        return rc;
     /* Somebody has reserved frames before d was dying, and they are on their way to the list. */
     return READ_ONCE(d->tot_pages) ? -XEN_ERESTART : 0;
 }

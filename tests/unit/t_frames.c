@@ -11,6 +11,7 @@
 
 #include "domain.h"
 #include "frames_model.h"
+#include "pgt.h"
 
 /* The heap is static, so one pool serves all tests; each gives back what it took. */
 #define POOL 40000 /* crosses 128 MiB and the 16, 32, 64 and 128 MiB zones */
@@ -213,6 +214,58 @@ static void test_domain(void **state)
     assert_null(domain_pages_alloc(&d, 0, 0, 64));
     assert_int_equal(frames_free_count(), before);
     assert_int_equal(frames_check(), 0);
+}
+
+/* Frames that leave a dying domain one by one come to the heap in pieces, whatever is held back between them. */
+static void test_runs(void **state)
+{
+    struct domain d;
+    uint64_t before = frames_free_count();
+    struct page_run run = {0, 0};
+    struct page *held[8], *pg;
+    unsigned n_held = 0, n = 0;
+    bool left;
+
+    domain_make(&d, 3000);
+    assert_non_null(domain_pages_alloc(&d, 11, FA_NOSCRUB, 64));
+    assert_non_null(domain_pages_alloc(&d, 0, FA_NOSCRUB, 64));
+    assert_non_null(domain_pages_alloc(&d, 3, FA_NOSCRUB, 64));
+    while ((pg = domain_page_first(&d, &left))) {
+        assert_true(left && !(pg->count & PGC_ALLOC));
+        if (n++ % 333 == 7) { /* mapped by another */
+            dup_page(pg);
+            held[n_held++] = pg;
+        }
+        put_page_run(pg, &run);
+        if (n % 700 == 0) {
+            page_run_end(&run);
+            assert_int_equal(frames_free_count(), before - 2048 - 1 - 8 + n - n_held);
+            assert_int_equal(frames_check(), 0);
+        }
+    }
+    page_run_end(&run);
+    page_run_end(&run); /* nothing is left in it */
+    assert_int_equal(n, 2048 + 1 + 8);
+    assert_int_equal(frames_free_count(), before - n_held);
+    assert_int_equal(d.tot_pages, 0);
+    assert_int_equal(d.owned_pages, n_held);
+    assert_int_equal(d.loose_pages, n_held);
+    while (n_held)
+        put_page(held[--n_held]);
+    assert_int_equal(frames_free_count(), before);
+    assert_int_equal(frames_check(), 0);
+
+    pg = domain_pages_alloc(&d, 0, FA_NOSCRUB, 64);
+    pg->type = PGT_L1 | PGT_PARTIAL; /* what needs undoing stays on the list */
+    assert_ptr_equal(domain_page_first(&d, &left), pg);
+    assert_false(left);
+    assert_int_equal(pg->count, (PGC_ALLOC | 1) + 1);
+    pg->type = 0;
+    put_page(pg);
+    assert_ptr_equal(domain_page_first(&d, &left), pg);
+    assert_true(left);
+    put_page(pg);
+    assert_int_equal(frames_free_count(), before);
 }
 
 static void test_share(void **state)
@@ -427,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_exhaust),    cmocka_unit_test(test_below),
         cmocka_unit_test(test_scrub),      cmocka_unit_test(test_stale),
         cmocka_unit_test(test_wrong_free), cmocka_unit_test(test_domain),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_share),      cmocka_unit_test(test_one_scrubber),
         cmocka_unit_test(test_claims),     cmocka_unit_test(test_claim_counts),
     };
