@@ -3,8 +3,9 @@
 TS_CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -fstack-protector-strong -D_GNU_SOURCE -Itoolstack/lib $(ABI_CFLAGS) $(WARN) -MMD -MP
 TS_LIB_SRC := $(sort $(wildcard toolstack/lib/*.c))
 TS_PROGRAMS := $(sort $(patsubst toolstack/%/,%,$(dir $(wildcard toolstack/*/main.c))))
-# All but C's become part of the program: each shared one costs a call of xm a dozen system calls and faults.
-TS_LIBS := $(patsubst %,-l:libxen%.a,call foreignmemory evtchn gnttab store toolcore toollog) \
+# All but two become part of the program: each shared one costs a call of xm a dozen system calls and faults. Not libxenstore:
+# its archive is built without threads, and then takes a watch's event for the answer to a request.
+TS_LIBS := -lxenstore $(patsubst %,-l:libxen%.a,call foreignmemory evtchn gnttab toolcore toollog) \
   -l:liblzma.a -l:libz.a -l:liblz4.a -l:libzstd.a -l:libjson-c.a -l:libuuid.a
 -include $(wildcard toolstack/*/files.mk)
 
