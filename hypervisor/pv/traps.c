@@ -111,6 +111,32 @@ static void no_coprocessor(struct x86_vcpu *xv)
     }
 }
 
+/* Writes the byte at va as it is. */
+static void code_touch(struct vcpu *v, uint64_t va)
+{
+    uint64_t pte;
+    struct page *pg = pv_lookup_va(v, va, &pte);
+    uint8_t *frame;
+
+    if (!pg)
+        return;
+    frame = map_frame(mfn_of(pg));
+    __asm__ volatile("lock orb $0, %0" : "+m"(frame[va & ~FRAME_MASK]));
+    unmap_frame(frame);
+    put_page(pg);
+}
+
+/* A breakpoint that is not where it was met: another vCPU has replaced it just now. The emulator in Debian 12 may go on
+ * meeting it for ever, if it translated the code while that was written; a write makes it look again. */
+static void breakpoint(struct x86_vcpu *xv, regs_t *regs)
+{
+    uint8_t op;
+
+    if (!copy_from_guest(&op, guest_ptr(regs->rip - 1), 1) && op != 0xcc && op != 3) /* int3, and the end of int $3 */
+        code_touch(&xv->v, regs->rip - 1);
+    pv_inject_software(&xv->v, 3);
+}
+
 void pv_trap(struct x86_vcpu *xv, regs_t *regs)
 {
     unsigned vector = regs->entry_vector;
@@ -134,6 +160,8 @@ void pv_trap(struct x86_vcpu *xv, regs_t *regs)
         debug_trap(xv);
         break;
     case 3:
+        breakpoint(xv, regs);
+        break;
     case 4:
         pv_inject_software(&xv->v, vector);
         break;
