@@ -3,6 +3,10 @@
  * The CPUID that a PV guest sees: its policy (x86/policy.h), what follows from the vCPU's own control registers,
  * and the hypervisor's own leaves. Processes that execute the bare instruction see the same where the processor
  * has CPUID faulting; elsewhere, and in domain 0, they see the real values.
+ *
+ * OSXSAVE is an exception. A PV kernel asks by the forced CPUID before it sets CR4.OSXSAVE, and takes the bit for the
+ * hypervisor's word that XSETBV will work: without it, it clears XSAVE and AVX and uses FXSAVE. So the forced CPUID shows
+ * it always (as the bare instruction does, the real CR4 having it), the trapped one as the guest's CR4 is.
  */
 #include "lib.h"
 #include "page.h"
@@ -18,11 +22,11 @@
 #define LEAF1_C_OSXSAVE BIT(27)
 
 static void cpuid_dynamic(struct vcpu *v, const struct cpu_policy *p, uint32_t leaf, uint32_t sub,
-                          uint32_t r[4])
+                          bool forced, uint32_t r[4])
 {
     const struct x86_vcpu *xv = to_x86(v);
 
-    if (leaf == 1 && (r[ECX] & LEAF1_C_XSAVE) && (xv->cr4 & CR4_OSXSAVE))
+    if (leaf == 1 && (r[ECX] & LEAF1_C_XSAVE) && (forced || (xv->cr4 & CR4_OSXSAVE)))
         r[ECX] |= LEAF1_C_OSXSAVE;
     if (leaf == 0xd && sub == 0 && r[EAX])
         r[EBX] = policy_xstate_size(p, xv->xcr0, false);
@@ -30,7 +34,7 @@ static void cpuid_dynamic(struct vcpu *v, const struct cpu_policy *p, uint32_t l
         r[EBX] = policy_xstate_size(p, xv->xcr0, true);
 }
 
-static void cpuid_policy(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
+static void cpuid_policy(struct vcpu *v, uint32_t leaf, uint32_t sub, bool forced, uint32_t r[4])
 {
     const struct cpu_policy *p = policy_of(v->domain);
     uint32_t base = leaf & 0x80000000;
@@ -39,7 +43,7 @@ static void cpuid_policy(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r
     if (slot < 0 || leaf > p->r[policy_slot(base, 0)][EAX])
         return;
     memcpy(r, p->r[index_nospec((uint64_t)slot, POLICY_SLOTS)], 16);
-    cpuid_dynamic(v, p, leaf, sub, r);
+    cpuid_dynamic(v, p, leaf, sub, forced, r);
 }
 
 /* --- 0x40000000 on ---------------------------------------------------------------------------------- */
@@ -117,11 +121,11 @@ static void cpuid_hypervisor(struct vcpu *v, uint32_t index, uint32_t sub, uint3
     }
 }
 
-void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
+void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, bool forced, uint32_t r[4])
 {
     r[EAX] = r[EBX] = r[ECX] = r[EDX] = 0;
     if (leaf >= 0x40000000 && leaf < 0x40010000)
         cpuid_hypervisor(v, leaf - 0x40000000, sub, r);
     else
-        cpuid_policy(v, leaf, sub, r);
+        cpuid_policy(v, leaf, sub, forced, r);
 }

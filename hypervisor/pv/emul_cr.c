@@ -68,7 +68,7 @@ void pv_context_cr4(struct x86_vcpu *xv, uint64_t val)
 
     if (cpu_features.fsgsbase)
         may |= CR4_FSGSBASE;
-    if (cpu_features.xsave)
+    if (cpu_features.xsave && policy_xcr0(policy_of(xv->v.domain)))
         may |= CR4_OSXSAVE;
     xv->cr4 = CR4_FIXED | (val & may);
 }
@@ -188,7 +188,11 @@ static enum pv_emul emul_xsetbv(struct vcpu *v, regs_t *regs)
 {
     uint64_t val = (regs->rdx << 32) | (uint32_t)regs->rax;
 
-    if ((uint32_t)regs->rcx || !(to_x86(v)->cr4 & CR4_OSXSAVE) || pv_set_xcr0(v, val))
+    if (!(to_x86(v)->cr4 & CR4_OSXSAVE)) {
+        pv_inject_exception(v, 6, 0);
+        return PV_EMUL_STAY;
+    }
+    if ((uint32_t)regs->rcx || pv_set_xcr0(v, val))
         return PV_EMUL_NO;
     return PV_EMUL_DONE;
 }

@@ -56,11 +56,11 @@ static enum pv_emul emul_rdtscp(struct vcpu *v, regs_t *regs)
     return e;
 }
 
-static void emul_cpuid(struct vcpu *v, regs_t *regs)
+static void emul_cpuid(struct vcpu *v, regs_t *regs, bool forced)
 {
     uint32_t r[4];
 
-    guest_cpuid(v, (uint32_t)regs->rax, (uint32_t)regs->rcx, r);
+    guest_cpuid(v, (uint32_t)regs->rax, (uint32_t)regs->rcx, forced, r);
     regs->rax = r[0];
     regs->rbx = r[1];
     regs->rcx = r[2];
@@ -112,7 +112,7 @@ static enum pv_emul emul_map0f(struct vcpu *v, const struct pv_insn *in, regs_t 
     if (in->op == 0x01 && in->mod == 3 && (in->reg & 7) == 7 && (in->rm & 7) == 1)
         return emul_rdtscp(v, regs);
     if (in->op == 0xa2) {
-        emul_cpuid(v, regs);
+        emul_cpuid(v, regs, false);
         return PV_EMUL_DONE;
     }
     return to_x86(v)->kernel_mode ? emul_kernel_0f(v, in, regs) : PV_EMUL_NO;
@@ -195,7 +195,7 @@ bool pv_emulate_forced_cpuid(struct vcpu *v, regs_t *regs)
     for (unsigned i = 0; i < sizeof(b); i++)
         if (b[i] != want[i])
             return false;
-    emul_cpuid(v, regs);
+    emul_cpuid(v, regs, true);
     pv_emul_done(v, regs, regs->rip + sizeof(b));
     return true;
 }

@@ -25,6 +25,9 @@
 #include "x86/speculation.h"
 #include "x86/traps.h"
 
+#define FSW_WORD 1 /* of the area */
+#define FSW_ES BIT(7)
+
 static void fpu_save(struct x86_vcpu *xv)
 {
     if (cpu_features.xsave) {
@@ -39,8 +42,20 @@ static void fpu_save(struct x86_vcpu *xv)
     }
 }
 
+/* AMD's processors before Zen 2 neither save nor load the addresses of the last x87 instruction and operand unless an
+ * exception waits: the next vCPU could read those of the last one. A load of our own leaves ours there. */
+static void x87_pointers_hide(const struct x86_vcpu *xv)
+{
+    static const uint32_t any;
+
+    if (!(*((const uint16_t *)xv->fpu + FSW_WORD) & FSW_ES))
+        __asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(any));
+}
+
 static void fpu_load(struct x86_vcpu *xv)
 {
+    if (cpu_features.x87_pointers_stay)
+        x87_pointers_hide(xv);
     if (cpu_features.xsave) {
         uint32_t lo = (uint32_t)cpu_features.xcr0, hi = (uint32_t)(cpu_features.xcr0 >> 32);
 

@@ -207,11 +207,10 @@ static void force_xstate(struct cpu_policy *p, const struct cpu_policy *max)
     if (!(leaf_at(p, 1, 0)[ECX] & (1U << (F(XSAVE) % 32))))
         xcr0 = 0;
     for (unsigned i = 2; i < POLICY_NR_XSTATE; i++) {
-        uint32_t *r = leaf_at(p, 0xd, i);
+        const uint32_t *m = max->r[policy_slot(0xd, i)]; /* p and max may be the same */
 
-        memset(r, 0, 16);
-        if (xcr0 & BIT(i))
-            memcpy(r, max->r[policy_slot(0xd, i)], 16);
+        for (unsigned k = 0; k < 4; k++)
+            leaf_at(p, 0xd, i)[k] = xcr0 & BIT(i) ? m[k] : 0;
     }
     d0[EAX] = (uint32_t)xcr0;
     d0[EDX] = (uint32_t)(xcr0 >> 32);

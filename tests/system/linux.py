@@ -161,6 +161,11 @@ TABLE = [
     Config("logdirty", script="logdirty.sh", cpus=2, memory=1536, dom0_mem="768M", data=True, timeout=500,
            kernel="zendo.mb=128 zendo.rounds=5 zendo.times=3"),
 
+    # AVX in domain 0 and in a guest at once, on the same CPUs.
+    Config("avx", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, quick=True),
+    Config("avx-epyc", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, cpu="EPYC"),
+    Config("avx-none", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, cpu="max,-xsave"),
+
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
@@ -214,8 +219,14 @@ def hv_words(c):
     return ("%s%s" % (memory, c.hv)).strip()
 
 
+def has_avx(c):
+    """Does QEMU's processor have AVX under TCG? Domain 0 and guests must then have it, too."""
+    name, *words = os.environ.get("CPU", c.cpu).split(",")
+    return name in ("max", "EPYC", "Skylake-Server") and not {"-xsave", "-avx"} & set(words)
+
+
 def kernel_words(c):
-    words = "zendo.cpus=%d" % (c.dom0_cpus or c.cpus)
+    words = "zendo.cpus=%d zendo.avx=%s" % (c.dom0_cpus or c.cpus, "yes" if has_avx(c) else "no")
     if c.script:
         words += " zendo.script=" + c.script
     if c.disk:

@@ -68,20 +68,20 @@ static void test_hypervisor_leaves(void **state)
 {
     uint32_t r[4];
 
-    guest_cpuid(&xv.v, 0x40000000, 0, r);
+    guest_cpuid(&xv.v, 0x40000000, 0, true, r);
     assert_int_equal(r[0], 0x40000005);
     assert_memory_equal(&r[1], "XenVMMXenVMM", 12);
-    guest_cpuid(&xv.v, 0x40000001, 0, r);
+    guest_cpuid(&xv.v, 0x40000001, 0, true, r);
     assert_int_equal(r[0], 0x00040011);
-    guest_cpuid(&xv.v, 0x40000003, 0, r);
+    guest_cpuid(&xv.v, 0x40000003, 0, true, r);
     assert_int_equal(r[0] & 1, 0);
     assert_int_equal(r[2], 1000000); /* 1 GHz */
-    guest_cpuid(&xv.v, 0x40000003, 1, r);
+    guest_cpuid(&xv.v, 0x40000003, 1, true, r);
     assert_int_equal((int64_t)(((uint64_t)r[1] << 32) | r[0]), 1500000 - 4000000);
-    guest_cpuid(&xv.v, 0x40000005, 0, r);
+    guest_cpuid(&xv.v, 0x40000005, 0, true, r);
     assert_int_equal(r[1], 0x21);
     for (uint32_t leaf = 0x40000100; leaf < 0x40010000; leaf += 0x100) {
-        guest_cpuid(&xv.v, leaf, 0, r);
+        guest_cpuid(&xv.v, leaf, 0, true, r);
         assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
     }
 }
@@ -90,49 +90,88 @@ static void test_masks(void **state)
 {
     uint32_t r[4], h[4];
 
-    guest_cpuid(&xv.v, 1, 0, r);
+    guest_cpuid(&xv.v, 1, 0, true, r);
     cpuid(1, 0, h);
     assert_int_equal(r[2] & ~h[2] & ~BIT(31), 0);
     assert_int_equal(r[3] & ~h[3], 0);
     assert_true(r[2] & BIT(31));
-    assert_false(r[2] & (BIT(3) | BIT(5) | BIT(17) | BIT(21) | BIT(24) | BIT(27)));
+    assert_false(r[2] & (BIT(3) | BIT(5) | BIT(17) | BIT(21) | BIT(24)));
     assert_false(r[3] & (BIT(1) | BIT(3) | BIT(11) | BIT(12) | BIT(13) | BIT(17)));
-    xv.cr4 = CR4_OSXSAVE;
     dom.d.hardware = true;
-    guest_cpuid(&xv.v, 1, 0, r);
-    assert_true((r[2] & BIT(27)) || !(h[2] & BIT(26)));
+    guest_cpuid(&xv.v, 1, 0, true, r);
     assert_int_equal(r[3] & BIT(12), h[3] & BIT(12));
-    guest_cpuid(&xv.v, 7, 0, r);
+    guest_cpuid(&xv.v, 7, 0, true, r);
     cpuid(7, 0, h);
     assert_int_equal((r[1] & ~h[1]) | (r[2] & ~h[2]) | (r[3] & ~h[3]), 0);
     assert_false(r[1] & (BIT(7) | BIT(10) | BIT(20)));
     assert_false(r[2] & (BIT(2) | BIT(3) | BIT(4) | BIT(16)));
-    guest_cpuid(&xv.v, 0x80000001, 0, r);
+    guest_cpuid(&xv.v, 0x80000001, 0, true, r);
     assert_false(r[2] & BIT(2));
     assert_false(r[3] & BIT(26));
-    guest_cpuid(&xv.v, 0x8000000a, 0, r);
+    guest_cpuid(&xv.v, 0x8000000a, 0, true, r);
     assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
+}
+
+/* A kernel asks before it sets CR4; where the instruction itself traps, the bit is as on a processor. */
+static void test_osxsave(void **state)
+{
+    uint32_t r[4], h[4], has;
+
+    cpuid(1, 0, h);
+    has = h[2] & BIT(26) ? BIT(27) : 0;
+    for (unsigned on = 0; on < 2; on++) {
+        xv.cr4 = on ? CR4_OSXSAVE : 0;
+        guest_cpuid(&xv.v, 1, 0, true, r);
+        assert_int_equal(r[2] & BIT(27), has);
+        guest_cpuid(&xv.v, 1, 0, false, r);
+        assert_int_equal(r[2] & BIT(27), on ? has : 0);
+    }
+}
+
+/* The end of the last component of xcr0, in the standard form. */
+static uint32_t area_size(uint64_t xcr0)
+{
+    uint32_t size = 576, h[4];
+
+    for (unsigned i = 2; i < 20; i++) {
+        if (!(xcr0 & BIT(i)))
+            continue;
+        cpuid(0xd, i, h);
+        size = MAX(size, h[0] + h[1]);
+    }
+    return size;
 }
 
 static void test_xsave(void **state)
 {
-    uint32_t r[4];
+    uint32_t r[4], h[4];
 
-    guest_cpuid(&xv.v, 0xd, 0, r);
+    guest_cpuid(&xv.v, 0xd, 0, true, r);
+    assert_int_equal(r[0], cpu_features.xcr0);
     assert_int_equal(r[1], 576);
-    xv.xcr0 = cpu_features.xcr0;
-    guest_cpuid(&xv.v, 0xd, 0, r);
-    assert_int_equal(r[1], r[2]);
-    guest_cpuid(&xv.v, 0xd, 9, r);
+    assert_int_equal(r[2], area_size(cpu_features.xcr0));
+    for (uint64_t x = 3; x; x = x == cpu_features.xcr0 ? 0 : cpu_features.xcr0) {
+        xv.xcr0 = x;
+        guest_cpuid(&xv.v, 0xd, 0, true, r);
+        assert_int_equal(r[1], area_size(x));
+        assert_int_equal(r[2], area_size(cpu_features.xcr0));
+    }
+    for (unsigned i = 2; i < 20; i++) { /* sizes and places are the processor's */
+        guest_cpuid(&xv.v, 0xd, i, true, r);
+        cpuid(0xd, i, h);
+        assert_int_equal(r[0], cpu_features.xcr0 & BIT(i) ? h[0] : 0);
+        assert_int_equal(r[1], cpu_features.xcr0 & BIT(i) ? h[1] : 0);
+    }
+    guest_cpuid(&xv.v, 0xd, 9, true, r);
     assert_int_equal(r[0], 0);
-    guest_cpuid(&xv.v, 0xd, 1, r);
+    guest_cpuid(&xv.v, 0xd, 1, true, r);
     assert_false(r[0] & ~7U);
     cpu_features.xsave = false;
     cpu_features.xcr0 = 0;
     policies_init();
-    guest_cpuid(&xv.v, 1, 0, r);
+    guest_cpuid(&xv.v, 1, 0, true, r);
     assert_false(r[2] & (BIT(12) | BIT(26) | BIT(27) | BIT(28) | BIT(29)));
-    guest_cpuid(&xv.v, 0xd, 0, r);
+    guest_cpuid(&xv.v, 0xd, 0, true, r);
     assert_int_equal(r[2], 0);
 }
 
@@ -141,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hypervisor_leaves),
         cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_osxsave),
         cmocka_unit_test(test_xsave),
     };
 

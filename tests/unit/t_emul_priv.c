@@ -25,9 +25,10 @@ static struct vcpu_info info;
 static struct x86_vcpu xv;
 static regs_t regs;
 static uint8_t code[16];
-static unsigned steps, blocks, cr3_sets;
+static unsigned injected, steps, blocks, cr3_sets;
 static int cr3_rc;
-static uint64_t msr_written;
+static uint64_t msr_written, policy_may = ~0ULL;
+static bool was_forced;
 
 int copy_from_guest(void *dst, guest_ptr_t src, size_t bytes)
 {
@@ -42,6 +43,7 @@ int copy_to_guest(guest_ptr_t dst, const void *src, size_t bytes)
 }
 void pv_inject_exception(struct vcpu *v, unsigned vector, uint32_t error)
 {
+    injected = vector;
     steps++;
 }
 void pv_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error)
@@ -66,14 +68,15 @@ const struct cpu_policy *policy_of(const struct domain *d)
 }
 uint64_t policy_xcr0(const struct cpu_policy *p)
 {
-    return ~0ULL;
+    return policy_may;
 }
 uint64_t guest_tsc_read(const struct domain *d)
 {
     return 0x123456789aULL;
 }
-void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4])
+void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, bool forced, uint32_t r[4])
 {
+    was_forced = forced;
     r[0] = leaf + 1, r[1] = sub + 2, r[2] = 3, r[3] = 4;
 }
 int guest_msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
@@ -109,7 +112,8 @@ static int setup(void **state)
     xv.v.info = &info;
     xv.kernel_mode = 1;
     regs.rflags = 0x10202;
-    steps = blocks = cr3_sets = 0;
+    injected = steps = blocks = cr3_sets = 0;
+    policy_may = ~0ULL;
     cr3_rc = 0;
     return 0;
 }
@@ -143,10 +147,12 @@ static void test_cpuid(void **state)
     assert_int_equal(regs.rip, 0x400007);
     assert_int_equal(regs.rax, 0x11);
     assert_int_equal(regs.rbx, 0x22);
+    assert_true(was_forced);
     memcpy(code, "\x0f\x0bxen\x0f\xa3", 7);
     regs.rip = 0x400000;
     assert_false(pv_emulate_forced_cpuid(&xv.v, &regs));
     assert_true(GO("\x0f\xa2")); /* faulting */
+    assert_false(was_forced);
 }
 
 static void test_control_registers(void **state)
@@ -172,10 +178,70 @@ static void test_control_registers(void **state)
     assert_false(GO("\x0f\x22\xd8"));
     assert_int_equal(cr3_sets, 3);
     assert_false(GO("\x0f\x01\x17")); /* lgdt */
-    assert_false(GO("\x0f\x01\xd1")); /* xsetbv without OSXSAVE */
     xv.kernel_mode = 0;
     assert_false(GO("\x0f\x20\xc0"));
     assert_false(GO("\x0f\x06"));
+}
+
+/* What XSETBV refuses, and by which exception; what it takes, as far as the host may load it. */
+static void test_xsetbv(void **state)
+{
+    static const struct {
+        uint64_t val;
+        bool good;
+    } t[] = {
+        {0, false},    {1, true},     {2, false},    {3, true},  {4, false},   {5, false},   {6, false},
+        {7, true},     {0xf, false},  {0x1f, false}, {9, false}, {0x27, false}, {0x67, false}, {0xe3, false},
+        {0xe7, true},  {0x207, false}, {0x60007, false}, {BIT(62) | 7, false}, {BIT(63) | 7, false}, {~0ULL, false},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        cpu_features.xsave = true;
+        cpu_features.xcr0 = 0xe7;
+        policy_may = 0xe7;
+        assert_int_equal(pv_xcr0_valid(&dom.d, t[i].val), t[i].good);
+        policy_may = 3; /* the guest's policy has no AVX */
+        assert_int_equal(pv_xcr0_valid(&dom.d, t[i].val), t[i].val == 1 || t[i].val == 3);
+        policy_may = 0; /* nor XSAVE */
+        assert_false(pv_xcr0_valid(&dom.d, t[i].val));
+        policy_may = ~0ULL;
+        cpu_features.xcr0 = 7; /* the processor's own */
+        assert_int_equal(pv_xcr0_valid(&dom.d, t[i].val), t[i].good && t[i].val < 8);
+        cpu_features.xsave = false;
+        assert_false(pv_xcr0_valid(&dom.d, t[i].val));
+    }
+    cpu_features.xsave = true;
+    regs.rax = 7;
+    assert_true(GO("\x0f\x01\xd1")); /* without OSXSAVE: #UD, and rip stays */
+    assert_int_equal(injected, 6);
+    assert_int_equal(regs.rip, 0x400000);
+    xv.cr4 |= CR4_OSXSAVE;
+    xv.xcr0 = 3;
+    regs.rcx = 1; /* no such register: #GP */
+    assert_false(GO("\x0f\x01\xd1"));
+    regs.rcx = 0;
+    regs.rax = 5;
+    assert_false(GO("\x0f\x01\xd1"));
+    regs.rax = 7;
+    xv.kernel_mode = 0;
+    assert_false(GO("\x0f\x01\xd1"));
+    assert_int_equal(xv.xcr0, 3);
+    assert_int_equal(injected, 6);
+}
+
+/* CR4.OSXSAVE exists for those whose policy has XSAVE. */
+static void test_osxsave(void **state)
+{
+    cpu_features.xsave = true;
+    pv_context_cr4(&xv, ~0ULL);
+    assert_true(xv.cr4 & CR4_OSXSAVE);
+    policy_may = 0;
+    pv_context_cr4(&xv, ~0ULL);
+    assert_false(xv.cr4 & CR4_OSXSAVE);
+    policy_may = ~0ULL;
+    cpu_features.xsave = false;
+    pv_context_cr4(&xv, ~0ULL);
+    assert_false(xv.cr4 & CR4_OSXSAVE);
 }
 
 static void test_others(void **state)
@@ -238,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup(test_msr, setup),
         cmocka_unit_test_setup(test_cpuid, setup),
         cmocka_unit_test_setup(test_control_registers, setup),
+        cmocka_unit_test_setup(test_xsetbv, setup),
+        cmocka_unit_test_setup(test_osxsave, setup),
         cmocka_unit_test_setup(test_others, setup),
         cmocka_unit_test_setup(test_debug_registers, setup),
     };

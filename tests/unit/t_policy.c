@@ -227,6 +227,31 @@ static void test_force(void **state)
     assert_int_equal(policy_xcr0(&p), 0);
 }
 
+/* The policies of the machine know where the components lie; forcing one by itself, or a guest's by it, keeps that. */
+static void test_xstate(void **state)
+{
+    static struct cpu_policy p;
+    uint32_t h[4], size = 576;
+
+    for (unsigned i = 2; i < POLICY_NR_XSTATE; i++) {
+        cpuid(0xd, i, h);
+        for (unsigned k = 2; k < ARRAY_SIZE(all); k++) {
+            const uint32_t *r = all[k]->r[policy_slot(0xd, i)];
+
+            assert_int_equal(r[EAX], cpu_features.xcr0 & BIT(i) ? h[EAX] : 0);
+            assert_int_equal(r[EBX], cpu_features.xcr0 & BIT(i) ? h[EBX] : 0);
+        }
+        if (cpu_features.xcr0 & BIT(i))
+            size = MAX(size, h[EAX] + h[EBX]);
+    }
+    assert_int_equal(policy_pv_max.r[policy_slot(0xd, 0)][ECX], size);
+    p = policy_pv_default;
+    p.r[policy_slot(0xd, 0)][EAX] &= 3; /* a guest without AVX */
+    policy_force(&p, &policy_pv_max);
+    assert_int_equal(p.r[policy_slot(0xd, 2)][EAX], 0);
+    assert_int_equal(p.r[policy_slot(0xd, 0)][ECX], 576);
+}
+
 /* --- Time stamp counters ------------------------------------------------------------------------------- */
 
 static void test_tsc_modes(void **state)
@@ -305,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_form),         cmocka_unit_test(test_limits_hold),
         cmocka_unit_test(test_extra_features), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_take),         cmocka_unit_test(test_force),
+        cmocka_unit_test(test_xstate),
         cmocka_unit_test(test_tsc_modes),    cmocka_unit_test(test_tsc_emulated),
         cmocka_unit_test(test_tsc_moved),
     };

@@ -219,6 +219,7 @@ struct cpu_features {
     uint32_t xsave_size;  /* bytes for all of xcr0 */
     bool nx, pge, pcid, invpcid, smep, smap, umip, fsgsbase, xsave, xsaveopt, x2apic, page1g, rdtscp,
         tsc_deadline, tsc_invariant, cpuid_faulting, sysenter, hypervisor;
+    bool x87_pointers_stay; /* XRSTOR leaves the x87's last instruction and operand as they are (x86/context.c) */
     uint8_t phys_bits;
     uint64_t arch_caps;   /* IA32_ARCH_CAPABILITIES, 0 without */
 };

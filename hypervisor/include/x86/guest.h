@@ -119,8 +119,9 @@ bool pv_guest_cs_is_64bit(const regs_t *regs);
 /* Switch the current vCPU between its kernel and user address space and GS. */
 void pv_toggle_mode(struct x86_vcpu *xv);
 
-/* Policies: pv/cpuid.c, pv/msr.c. read/write: 0 or -XEN_EINVAL (guest gets #GP). */
-void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t r[4]);
+/* Policies: pv/cpuid.c, pv/msr.c. forced: the kernel asked by its prefix, the instruction did not trap. read/write: 0 or
+ * -XEN_EINVAL (guest gets #GP). */
+void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, bool forced, uint32_t r[4]);
 int guest_msr_read(struct vcpu *v, uint32_t msr, uint64_t *val) __must_check;
 int guest_msr_write(struct vcpu *v, uint32_t msr, uint64_t val) __must_check;
 

@@ -58,6 +58,8 @@ static void find_xsave(struct cpu_features *f)
     f->xsaveopt = r[0] & 1;
 }
 
+#define EXT8_B_RSTR_FP_ERR_PTRS BIT(2)
+
 void cpu_features_find(void)
 {
     struct cpu_features *f = &cpu_features;
@@ -77,6 +79,7 @@ void cpu_features_find(void)
     if (f->max_ext >= 0x80000008) {
         cpuid(0x80000008, 0, r);
         f->phys_bits = r[0] & 255;
+        f->x87_pointers_stay = f->amd && !(r[1] & EXT8_B_RSTR_FP_ERR_PTRS);
     }
     if (f->max_ext >= 0x80000007) {
         cpuid(0x80000007, 0, r);

@@ -17,6 +17,10 @@ clean_log() {
     bad=$(dmesg | grep -E 'BUG:|Oops|Call Trace|WARNING: CPU|soft lockup|rcu.*stall|hung_task' | head -n 3)
     is clean-log "$bad" ""
 }
+# What the kernel makes of AVX: its flag, and the state that it keeps for programs.
+avx_of_kernel() {
+    if grep -m 1 ^flags /proc/cpuinfo | grep -qw avx && dmesg | grep -q "Enabled xstate features 0x.*[4567cdef],"; then echo yes; else echo no; fi
+}
 # state NAME: the harness compares the clocks and presses the hypervisor's keys, then sends a line.
 state() {
     sync

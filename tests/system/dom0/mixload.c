@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 static _Atomic uint64_t *shared; /* counters in memory that all processes see */
+static int has_avx;              /* CPUID and XCR0 say so */
 
 static uint64_t now_ns(void)
 {
@@ -101,8 +102,8 @@ static void on_tick(int sig) /* leaves other values in the registers */
 {
     struct regs mine, back;
 
-    fill(&mine, 0, now_ns());
-    hold_vectors(&mine, &back, 0, 10);
+    fill(&mine, has_avx, now_ns());
+    hold_vectors(&mine, &back, has_avx, 10);
     atomic_fetch_add(&shared[1], 1);
 }
 
@@ -118,7 +119,7 @@ static void start_ticks(long us)
 static int do_vectors(uint64_t end, unsigned id)
 {
     struct regs in, out;
-    int avx = __builtin_cpu_supports("avx");
+    int avx = has_avx;
 
     start_ticks(7000 + id * 300);
     for (uint64_t n = id + 1; now_ns() < end; n += 64) {
@@ -362,6 +363,7 @@ int main(int argc, char **argv)
         return printf("%llu\n", (unsigned long long)now_ns() / 1000) < 0;
     if (count < 1 || count > 64)
         return 2;
+    has_avx = __builtin_cpu_supports("avx") != 0;
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     end = now_ns() + (argc > 2 ? atoi(argv[2]) : 0) * 1000000000ull;
     if (!strcmp(what, "mix"))
@@ -370,7 +372,7 @@ int main(int argc, char **argv)
         bad = in_processes(do_vectors, end, count);
     else if (!strcmp(what, "clocks"))
         bad = do_clocks(end, count);
-    printf("mixload: %s: %llu rounds, %llu signals, %u bad\n", what, (unsigned long long)shared[0],
-           (unsigned long long)shared[1], bad);
+    printf("mixload: %s: %llu rounds, %llu signals, %u bad, AVX %s\n", what, (unsigned long long)shared[0],
+           (unsigned long long)shared[1], bad, has_avx ? "yes" : "no");
     return bad ? 1 : 0;
 }

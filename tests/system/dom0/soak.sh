@@ -22,6 +22,7 @@ mixed() {
     for left in $(seq $((seconds / 30))); do sleep 30; echo "zendo: loaded, $(cut -d' ' -f1 /proc/uptime) s up"; done
     wait $clocks; yes clocks-monotonic same $? /tmp/clocks
     wait $vectors; yes vectors same $? /tmp/vectors
+    is vectors-avx "$(sed -n 's/^mixload: vectors: .* bad, AVX //p' /tmp/vectors)" "$(word avx)"
     wait $mix; yes mix same $? /tmp/mix
     [ "$(word load)" != stress-ng ] || yes stress-ng stressed
     cat /tmp/clocks /tmp/vectors /tmp/mix /tmp/stress.out 2>/dev/null
