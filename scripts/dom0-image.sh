@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # dom0-image.sh KERNELDIR OUT.gz: assembles domain 0's initramfs: a static busybox, scripts/dom0/init, the modules listed in
 # scripts/dom0/modules with those they depend on, and the test scripts of tests/system/dom0. The same input gives the
-# same bytes. Needs no root and a C compiler. EXTRA=DIR adds (or replaces) files from a folder.
+# same bytes. Needs no root and a C compiler. EXTRA=DIR adds (or replaces) files from a folder, MODULES="NAME..." modules.
 set -eu
 cd "$(dirname "$0")/.."
 kernel=$1
@@ -22,7 +22,9 @@ ${CC:-gcc} -O2 -Wall -static -o "$root/scripts/bin/logdirty" tests/system/dom0/l
 cp scripts/guest/roles/udhcpc "$root/scripts/bin/udhcpc-script"
 chmod 755 "$root/init" "$root/scripts/bin/"*
 
-scripts/take-modules.sh "$kernel" scripts/dom0/modules "$root"
+{ cat scripts/dom0/modules; echo "${MODULES:-}"; } > "$root/modules"
+scripts/take-modules.sh "$kernel" "$root/modules" "$root"
+rm "$root/modules"
 
 [ -z "${EXTRA:-}" ] || cp -a "$EXTRA/." "$root/"
 scripts/pack-initramfs.sh "$root" "$out"

@@ -154,6 +154,11 @@ TABLE = [
     Config("attach-1g", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400, disk="vda", disk_mb=1100,
            qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=1024 zendo.netmb=256"),
 
+    # Disks by qemu-nbd; feature levels of processors (`cpu_level =`).
+    Config("images", script="images.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, extra="-disks", timeout=300),
+    Config("levels", script="levels.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
+           kernel="zendo.level=x86-64-v3"),
+
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),
 

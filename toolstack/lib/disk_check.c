@@ -114,7 +114,7 @@ static int disk_measure(const struct disk_config *d, struct disk_source *src, in
     return 0;
 }
 
-int disk_look(const struct disk_config *d, struct disk_source *src)
+int disk_find(const struct disk_config *d, struct disk_source *src)
 {
     memset(src, 0, sizeof(*src));
     if (!d->target || !*d->target)
@@ -122,16 +122,23 @@ int disk_look(const struct disk_config *d, struct disk_source *src)
     if (disk_is_url(d->target)) {
         src->how = DISK_QDISK;
         snprintf(src->path, sizeof(src->path), "%s", d->target);
-        return nbd_check();
+        return 0;
     }
     int rc = disk_resolve(d, src);
     if (rc)
         return rc;
     if (stat(src->path, &src->st))
         return fault(-errno, "disk %s: %s; %s", src->path, strerror(errno), disk_missing_mend(d));
-    rc = disk_pick(d, src);
+    return disk_pick(d, src);
+}
+
+int disk_look(const struct disk_config *d, struct disk_source *src)
+{
+    int rc = disk_find(d, src);
     if (rc)
         return rc;
+    if (!src->st.st_mode)
+        return nbd_check();
     int fd = disk_open(d, src);
     if (fd < 0)
         return fd;

@@ -16,6 +16,8 @@ struct disk_source {
     uint64_t bytes;
 };
 
+/* Where the target is and what kind of thing, without opening it: also for one that is in use. */
+int disk_find(const struct disk_config *d, struct disk_source *src);
 /* Finds and looks at the target: kind, rights, format, size. Opens it for a moment. */
 int disk_look(const struct disk_config *d, struct disk_source *src);
 /* Who else uses it, domain 0 included; -EBUSY with a fault that names them. */
@@ -33,10 +35,39 @@ int loop_attach(const char *file, bool readonly, char *node, int *fd);
 /* Which loop device is on the file, number or -1. */
 int loop_find(const struct stat *st);
 
-/* --- qemu-nbd --- */
+/* --- qemu-nbd (disk_nbd.c) --- */
 
 /* Is the tool there that serves this? */
 int nbd_check(void);
 /* Starts qemu-nbd for a file or URL on a free /dev/nbdN; waits until it has a size. `node` is of 32 bytes. */
 int nbd_attach(const struct disk_config *d, const struct disk_source *src, char *node);
 void nbd_detach(const char *node);
+
+/*
+ * An image out of qemu-nbd's hands for a moment while its device stays with its users: what they ask of it waits, NBD_WAIT_SECONDS at most.
+ * nbd_let_go() ends the server, which writes everything to the image first; then other programs may change it; nbd_take_up() starts
+ * another one. nbd_find(): which device serves an image (-1: none), and how.
+ */
+#define NBD_WAIT_SECONDS 60U
+struct nbd_server {
+    int number, pid;
+    char path[512], format[16];
+    bool readonly;
+};
+int nbd_find(const char *path, struct nbd_server *s);
+int nbd_let_go(const struct nbd_server *s);
+int nbd_take_up(const struct nbd_server *s);
+
+/* --- the kernel's side (disk_nbd_link.c) --- */
+
+struct nbd_export {
+    uint64_t bytes;
+    uint16_t flags;
+};
+/* The descriptor of a connection that is ready for requests. */
+int nbd_connect(const char *socket_path, struct nbd_export *e);
+/* The kernel keeps the connection, fd may be closed. */
+int nbd_link_add(int number, int fd, const struct nbd_export *e);
+/* In place of one that has died; a success may also mean that the kernel has not noticed its death yet. */
+int nbd_link_replace(int number, int fd);
+int nbd_link_remove(int number);

@@ -102,9 +102,9 @@ void nl_parse(struct rtattr *table[], unsigned max, struct rtattr *a, size_t byt
 
 /* --- sending --------------------------------------------------------------------------------------------------- */
 
-static int nl_open(void)
+static int nl_open(int protocol)
 {
-    int one = 1, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    int one = 1, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     struct sockaddr_nl self = { .nl_family = AF_NETLINK };
     struct timeval limit = { .tv_sec = 10 };
 
@@ -171,7 +171,7 @@ static int nl_digest(void *buffer, size_t bytes, uint32_t sequence, int (*fn)(st
 static int nl_talk(struct nl_message *m, int (*fn)(struct nlmsghdr *, void *), void *arg, char *why, size_t size)
 {
     static uint32_t sequence;
-    int rc = nl_finish(m, ++sequence), fd = rc ? rc : nl_open();
+    int rc = nl_finish(m, ++sequence), fd = rc ? rc : nl_open(m->protocol);
     uint8_t *buffer = fd < 0 ? NULL : malloc(NL_BUFFER);
 
     if (fd < 0)
@@ -202,6 +202,15 @@ int nl_request(struct nl_message *m, const char *format, ...)
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
     return fault(rc, "%s: %s", what, why[0] ? why : strerror(-rc));
+}
+
+int nl_ask(struct nl_message *m, int (*fn)(struct nlmsghdr *h, void *arg), void *arg, const char *what)
+{
+    char why[192] = "";
+
+    ((struct nlmsghdr *)(void *)m->data)->nlmsg_flags |= NLM_F_ACK;
+    int rc = nl_talk(m, fn, arg, why, sizeof(why));
+    return rc ? fault(rc, "%s: %s", what, why[0] ? why : strerror(-rc)) : 0;
 }
 
 int nl_list(struct nl_message *m, int (*fn)(struct nlmsghdr *h, void *arg), void *arg)

@@ -15,6 +15,7 @@ struct nl_message {
     _Alignas(8) uint8_t data[1024];
     size_t used;
     bool overflow;
+    int protocol;                 /* NETLINK_ROUTE unless set after nl_begin() */
 };
 
 void nl_begin(struct nl_message *m, uint16_t type, uint16_t flags, const void *body, size_t bytes);
@@ -30,10 +31,12 @@ int nl_finish(struct nl_message *m, uint32_t sequence);
 struct rtattr;
 void nl_parse(struct rtattr *table[], unsigned max, struct rtattr *first, size_t bytes);
 
+struct nlmsghdr;
 /* Sends and waits for the acknowledgement. `what` for the fault: "bridge zbr0: cannot be made". */
 int nl_request(struct nl_message *m, const char *what, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a request that is answered before it is acknowledged: fn gets the answer. */
+int nl_ask(struct nl_message *m, int (*fn)(struct nlmsghdr *h, void *arg), void *arg, const char *what);
 /* Sends a request for a list; fn for each message until it says other than 0. */
-struct nlmsghdr;
 int nl_list(struct nl_message *m, int (*fn)(struct nlmsghdr *h, void *arg), void *arg);
 
 /* --- links --- */
