@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Disks that are thin volumes of LVM: a thin snapshot VG/LV.SNAP shares its blocks with the volume and is as good as it. LVM itself holds
+ * the device still while it makes one. Reverting makes another thin snapshot of the first, VG/LV.SNAP.new, which takes the volume's
+ * name; the volume as it was goes away after that.
+ */
+#include "disk_private.h"
+#include "fault.h"
+#include "program.h"
+#include "snapshot_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PACKAGE "lvm2"
+
+static int lvm(const struct snap_disk *d, const char *const argv[], char *out, size_t size)
+{
+    char what[160];
+
+    snprintf(what, sizeof(what), "disk %.100s", d->vdev);
+    return program_need(what, PACKAGE, argv, out, size);
+}
+
+#define LVM(d, ...) lvm(d, (const char *const[]){ __VA_ARGS__, NULL }, NULL, 0)
+
+/* "VG/LV" of a volume and what kind it is; -ENOENT (silent): no volume. name and kind of 256 bytes. */
+static int volume_of(const char *path, char *name, char *kind)
+{
+    char out[1024], vg[128], lv[128];
+    const char *const argv[] = { "lvs", "--noheadings", "--separator", " ", "-o", "vg_name,lv_name,segtype", path, NULL };
+
+    if (program_run(argv, out, sizeof(out)))
+        return -ENOENT;
+    /* Warnings may stand before it: the last line counts. */
+    char *line = strrchr(out, '\n');
+
+    if (sscanf(line ? line : out, "%127s %127s %63s", vg, lv, kind) != 3)
+        return -ENOENT;
+    snprintf(name, 256, "%s/%s", vg, lv);
+    return 0;
+}
+
+static bool volume_exists(const char *volume)
+{
+    const char *const argv[] = { "lvs", "--noheadings", "-o", "lv_name", volume, NULL };
+
+    return !program_run(argv, NULL, 0);
+}
+
+static int plan(struct snap_disk *d, const struct disk_source *src, const char *snap, const struct snapshot_options *o)
+{
+    char name[256], kind[64];
+
+    if (!S_ISBLK(src->st.st_mode) || volume_of(d->target, name, kind))
+        return 0;
+    if (strcmp(kind, "thin"))
+        return fault(-EOPNOTSUPP, "disk %s: %s is a volume of kind '%s', and only thin volumes can be snapshotted without loss of speed; put it into a thin pool (lvconvert --thin)",
+                     d->vdev, name, kind);
+    if (asprintf(&d->copy, "%s.%s", name, snap) < 0) {
+        d->copy = NULL;
+        return fault(-ENOMEM, "snapshot: no memory");
+    }
+    if (volume_exists(d->copy))
+        return fault(-EEXIST, "disk %s: there is a volume %s already; rename it (lvrename), or choose another name for the snapshot", d->vdev, d->copy);
+    return 1;
+}
+
+/* The volume's own name: the copy's without what was added. */
+static void origin_of(const struct snap_disk *d, char *origin, size_t size)
+{
+    snprintf(origin, size, "%s", d->copy);
+    const char *slash = strchr(origin, '/');
+    char name[256], kind[64];
+
+    if (!volume_of(d->target, name, kind) && slash)
+        snprintf(origin, size, "%s", name);
+}
+
+static const char *lv_of(const char *volume)
+{
+    const char *slash = strchr(volume, '/');
+
+    return slash ? slash + 1 : volume;
+}
+
+static int make(struct snap_disk *d)
+{
+    char origin[256];
+
+    origin_of(d, origin, sizeof(origin));
+    return LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), origin);
+}
+
+/* LVM writes its metadata through. */
+static int settle(struct snap_disk *d)
+{
+    return 0;
+}
+
+static int check(struct snap_disk *d)
+{
+    return volume_exists(d->copy) ? 0 : fault(-ENOENT, "disk %s: its snapshot %s is missing (lvs)", d->vdev, d->copy);
+}
+
+static int remove_copy(struct snap_disk *d)
+{
+    return volume_exists(d->copy) ? LVM(d, "lvremove", "-q", "-f", d->copy) : 0;
+}
+
+static void drop(struct snap_disk *d)
+{
+    if (d->fresh && volume_exists(d->fresh) && LVM(d, "lvremove", "-q", "-f", d->fresh)) {
+        warn("%s", fault_text());
+        fault_clear();
+    }
+    free(d->fresh);
+    d->fresh = NULL;
+}
+
+static int prepare(struct snap_disk *d)
+{
+    if (asprintf(&d->fresh, "%s.new", d->copy) < 0) {
+        d->fresh = NULL;
+        return fault(-ENOMEM, "snapshot: no memory");
+    }
+    if (volume_exists(d->fresh)) { /* of a revert that was killed */
+        int rc = LVM(d, "lvremove", "-q", "-f", d->fresh);
+
+        if (rc)
+            return rc;
+    }
+    return LVM(d, "lvcreate", "-q", "-s", "-kn", "-n", lv_of(d->fresh), d->copy);
+}
+
+/* A volume may still be held open for a moment by a guest's backend that has just gone. */
+static int retire(struct snap_disk *d, const char *origin, const char *old)
+{
+    int rc = -EIO;
+
+    for (unsigned i = 0; i < 20 && rc; i++) {
+        fault_clear();
+        rc = LVM(d, "lvrename", origin, old);
+        if (rc)
+            usleep(100000);
+    }
+    return rc;
+}
+
+static int swap(struct snap_disk *d)
+{
+    char origin[256], old[300], vg[256];
+
+    origin_of(d, origin, sizeof(origin));
+    snprintf(vg, sizeof(vg), "%.*s", (int)strcspn(origin, "/"), origin);
+    snprintf(old, sizeof(old), "%s.old", d->copy);
+    int rc = retire(d, origin, old);
+
+    rc = rc ? rc : LVM(d, "lvrename", d->fresh, origin);
+    rc = rc ? rc : LVM(d, "lvchange", "-q", "-ay", origin);
+    if (rc)
+        return rc;
+    free(d->fresh);
+    d->fresh = NULL;
+    if (LVM(d, "lvremove", "-q", "-f", old)) { /* it takes room, no more */
+        warn("%s; remove it by hand: lvremove %s", fault_text(), old);
+        fault_clear();
+    }
+    return 0;
+}
+
+const struct snap_method snap_lvm = { "lvm-thin", plan, make, settle, check, remove_copy, prepare, swap, drop };
