@@ -109,3 +109,12 @@ run: $(B)/zendo.elf $(RUN_IMAGE) $(B)/data-$(FLAVOUR).img $(if $(ISO),$(B)/zendo
 # A whole Debian for a guest; for `make system T=debian` and `make soak` only: debootstrap takes a while and wants root.
 $(B)/debian.img: scripts/debian-image.sh scripts/guest/zendo-check
 	scripts/debian-image.sh $@
+
+# Guests that move between two hosts, and the programs that load and watch them.
+$(B)/move/root/bin/moveload: tests/system/dom0/moveload.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -static -pthread -o $@ $<
+$(B)/guestmove-%.gz: $(B)/kernel/%/version $(B)/move/root/bin/moveload $(GUEST_SRC)
+	EXTRA=$(B)/move/root scripts/guest-image.sh $(B)/kernel/$* $@
+$(B)/move-%.img: $(B)/guestmove-%.gz $(B)/guests/idle.elf scripts/data-image.sh
+	scripts/data-image.sh $@ 128 $(B)/kernel/$*/vmlinuz $(B)/guestmove-$*.gz=guest.gz $(B)/guests/idle.elf $(B)/move/root/bin/moveload

@@ -59,3 +59,5 @@ void cpuid_level_apply(enum cpuid_level level, xen_cpuid_leaf_t *leaf, unsigned 
 int cpuid_feature(const char *name, size_t len, struct cpuid_change *where);
 /* The i-th register that consists of features; where->leaf 0: that one is no part of CPUID. false: there are no more. */
 bool cpuid_feature_register(unsigned i, struct cpuid_change *where);
+/* The name of one feature: where->host has its bit. */
+void cpuid_feature_name(const struct cpuid_change *bit, char out[32]);

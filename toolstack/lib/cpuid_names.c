@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct { const char *name; unsigned bit; } features[] = {
@@ -82,4 +83,20 @@ bool cpuid_feature_register(unsigned i, struct cpuid_change *where)
         return false;
     *where = (struct cpuid_change){ .leaf = words[i].leaf, .sub = words[i].sub, .reg = words[i].reg };
     return true;
+}
+
+void cpuid_feature_name(const struct cpuid_change *bit, char out[32])
+{
+    for (unsigned i = 0; i < N(features); i++) {
+        unsigned word = features[i].bit / 32;
+
+        if (word < N(words) && words[word].leaf == bit->leaf && words[word].sub == bit->sub && words[word].reg == bit->reg &&
+            1U << features[i].bit % 32 == bit->host) {
+            snprintf(out, 32, "%s", features[i].name);
+            for (char *p = out; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+            return;
+        }
+    }
+    snprintf(out, 32, "%x.%c%cx:%08x", bit->leaf, 'e', "abcd"[bit->reg], bit->host);
 }

@@ -330,11 +330,24 @@ static int build(struct making *m)
     return rc;
 }
 
-static int tell_store(struct making *m)
+static int write_nodes(struct making *m)
 {
     struct domain_nodes n = { .domid = m->domid, .uuid = m->uuid, .cfg = m->cfg, .store_port = m->rings.store_port,
         .console_port = m->rings.console_port, .store_mfn = m->built.store_mfn, .console_mfn = m->built.console_mfn };
-    int rc = domain_write_nodes(&n);
+
+    return domain_write_nodes(&n);
+}
+
+static int tell_made(struct making *m)
+{
+    int rc = m->options->made ? write_nodes(m) : 0;
+
+    return rc || !m->options->made ? rc : m->options->made(m->options->made_arg, m->domid, m->cfg);
+}
+
+static int tell_store(struct making *m)
+{
+    int rc = write_nodes(m);
 
     if (rc)
         return rc;
@@ -367,6 +380,7 @@ static int make(struct making *m)
 
     rc = rc ? rc : claim(m);
     rc = rc ? rc : make_rings(m);
+    rc = rc ? rc : tell_made(m);
     rc = rc ? rc : build(m);
     rc = rc ? rc : tell_store(m);
     rc = rc ? rc : keep_config(m);

@@ -51,6 +51,9 @@ struct domain_options {
     int (*fill)(void *arg, uint32_t domid, const struct build_rings *rings, struct build_result *result);
     void *fill_arg;
     bool no_devices;    /* disks and networks are attached later, by the caller */
+    /* With fill: called before it, with the store's nodes written as far as they can be. May be NULL. */
+    int (*made)(void *arg, uint32_t domid, const struct guest_config *cfg);
+    void *made_arg;
     /* Called when all is ready and the guest has not run yet: the console can be attached. Failure undoes the guest. */
     int (*ready)(uint32_t domid, void *arg);
     void *arg;

@@ -87,6 +87,11 @@ int migrate_receive(const struct migrate_ops *ops, void *arg, struct wire *w);
 /* What a lost process left: one journal, or all whose holder is gone. report: a line for each, may be NULL. Gives how many are not ended. */
 int migrate_resolve_one(const struct migrate_ops *ops, void *arg, const char *path, FILE *report);
 int migrate_resolve_all(const struct migrate_ops *ops, void *arg, FILE *report);
+/*
+ * A person decides, because the other host is lost for good: the guest of that name runs here (take), or what is here of it goes. Only where
+ * it is undecided; two copies would run if the other host came back.
+ */
+int migrate_force(const struct migrate_ops *ops, void *arg, const char *name, bool take);
 /* Target's half of a question, under the journal's lock: "running", "ran" or "nothing". */
 int migrate_settle(const struct migrate_ops *ops, void *arg, struct journal *j, bool committed, const char **state);
 

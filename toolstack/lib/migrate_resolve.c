@@ -164,3 +164,38 @@ int migrate_resolve_all(const struct migrate_ops *ops, void *arg, FILE *report)
     free(list);
     return left;
 }
+
+static int force(const struct migrate_ops *ops, void *arg, struct journal *j, bool take)
+{
+    const char *state;
+    int rc;
+
+    if (j->out && j->step == STEP_COMMITTED)
+        rc = take ? resume_here(ops, arg, j) : destroy_here(ops, arg, j);
+    else if (!j->out && j->step == STEP_PREPARED)
+        return migrate_settle(ops, arg, j, take, &state);
+    else
+        return fault(-EINVAL, "guest %s: nothing is undecided here (step %s); xm migrate --resolve", j->name, journal_step_name(j->step));
+    return rc ? rc : journal_end(j);
+}
+
+int migrate_force(const struct migrate_ops *ops, void *arg, const char *name, bool take)
+{
+    char **list = journal_list();
+    int rc = 0, found = 0;
+
+    for (unsigned i = 0; list && list[i] && !rc; i++) {
+        struct journal j;
+
+        rc = journal_open(&j, list[i]);
+        if (!rc && !strcmp(j.name, name) && (j.step == STEP_COMMITTED || j.step == STEP_PREPARED) && ++found)
+            rc = force(ops, arg, &j, take);
+        else if (rc == -EBUSY && !strcmp(j.name, name))
+            rc = fault(-EBUSY, "guest %s: process %d works on its move; end that first", name, j.pid);
+        else if (rc == -EBUSY || rc == -ENOENT)
+            rc = 0;
+        journal_leave(&j);
+    }
+    free(list);
+    return rc || found ? rc : fault(-ENOENT, "guest %s: no move of it is undecided here", name);
+}

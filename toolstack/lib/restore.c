@@ -133,7 +133,8 @@ int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_o
 {
     *out = (struct restored){ 0 };
     struct filling f = { c, from, o, &out->config, out };
-    const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices };
+    const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices,
+        .made = o->made, .made_arg = o->arg };
     int rc = read_head(from, o, &out->config);
 
     return rc ? rc : domain_create(c, &out->config, &options, &out->domid);

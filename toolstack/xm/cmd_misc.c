@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* xm why, help, and the commands that are not there yet. */
+/* xm why and help. */
 #include "xm.h"
 
 #include <errno.h>
@@ -7,11 +7,6 @@
 int cmd_why(struct args *a)
 {
     return domain_why_print(a->operands[0], stdout);
-}
-
-int cmd_later(struct args *a)
-{
-    return fault(-EOPNOTSUPP, "saving, restoring and moving guests is not there yet (see docs/CAVEATS.md)");
 }
 
 int cmd_help(struct args *a)

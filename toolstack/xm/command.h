@@ -16,7 +16,7 @@ struct option_row {
     const char *help;     /* NULL: accepted for old users' sake, not shown */
 };
 
-#define MAX_OPTIONS 16
+#define MAX_OPTIONS 24
 
 struct args {
     const struct command *command;

@@ -7,7 +7,6 @@
 #define CPU "CPUs and memory"
 #define DEVICES "Disks and networks"
 #define HOST "Host"
-#define LATER "Not there yet"
 
 #define OPTIONS(...) (const struct option_row[]) { __VA_ARGS__, { 0 } }
 #define FLAG(letter, name, help) { letter, name, NULL, help }
@@ -34,6 +33,22 @@ const struct command commands[] = {
       cmd_shutdown },
     { "destroy", "delete", LIFE, "DOMAIN...", 1, 1000, "ends guests at once and removes all that is theirs", NULL,
       OPTIONS(FLAG('f', NULL, NULL)), cmd_destroy },
+    { "migrate", NULL, LIFE, "DOMAIN HOST", 0, 3, "moves a guest to another host",
+      "Goes by ssh unless told otherwise; xm migrate-receive runs on the other side. With --live the guest runs on until the last pages. "
+      "Ctrl-C: it stays here.",
+      OPTIONS(FLAG('l', "live", "while it runs, with a short pause"), VALUE('s', NULL, "COMMAND", "instead of ssh: COMMAND HOST xm migrate-receive"),
+              VALUE('C', NULL, "FILE", "another configuration for it over there"), FLAG('p', NULL, "leave it paused over there"),
+              FLAG(0, "check", "only say whether it would work, item by item"),
+              VALUE(0, "downtime-max", "MS", "go on until the pause is at most that (300)"), VALUE(0, "rounds", "N", "at most so many rounds (30)"),
+              FLAG(0, "abort-if-busy", "stay here rather than pause longer"), VALUE(0, "rate", "MBIT", "at most so many Mbit/s"),
+              FLAG(0, "tls", "by the relocation daemon"), VALUE(0, "port", "PORT", "the daemon's port (8002)"),
+              FLAG(0, "debug", "compare every page at the switch"), JSON,
+              FLAG(0, "resolve", "end what broken moves have left"), VALUE(0, "take", "NAME", "undecided, and the other host is lost: it runs here"),
+              VALUE(0, "drop", "NAME", "the same: it does not"), FLAG('e', NULL, NULL), FLAG('D', NULL, NULL), FLAG('q', NULL, NULL),
+              VALUE('r', "resource", "MBIT", NULL)),
+      cmd_migrate },
+    { "migrate-receive", NULL, LIFE, "", 0, 0, "the other end of it, on its standard input and output", NULL,
+      OPTIONS(FLAG('p', NULL, "leave it paused"), FLAG('e', NULL, NULL)), cmd_migrate_receive },
     { "pause", NULL, LIFE, "DOMAIN...", 0, 1000, "stops guests where they are", NULL, OPTIONS(FLAG('a', "all", "all guests")), cmd_pause },
     { "unpause", "start", LIFE, "DOMAIN...", 0, 1000, "lets them go on", NULL, OPTIONS(FLAG('a', "all", "all guests")), cmd_pause },
     { "console", NULL, LIFE, "DOMAIN", 1, 1, "attaches this terminal to a guest's console; Ctrl-] leaves it", NULL,
@@ -127,11 +142,6 @@ const struct command commands[] = {
       OPTIONS(FLAG('l', "long", "with other names"), FLAG(0, "man", "the man page, as roff"), FLAG(0, "words", "names only, for completion")),
       cmd_help },
 
-    { "migrate", NULL, LATER, "DOMAIN HOST", 0, 100, "moves a guest to another host", NULL,
-      OPTIONS(FLAG('l', "live", NULL), VALUE('s', NULL, "COMMAND", NULL), VALUE('C', NULL, "FILE", NULL), VALUE('p', "port", "PORT", NULL), FLAG('e', NULL, NULL),
-              FLAG('D', NULL, NULL), VALUE('r', "resource", "MBIT", NULL), FLAG(0, "debug", NULL)),
-      cmd_later },
-    { "migrate-receive", NULL, LATER, "", 0, 100, "the other end of it", NULL, OPTIONS(FLAG('e', NULL, NULL), FLAG('p', NULL, NULL)), cmd_later },
 };
 
 const unsigned n_commands = sizeof(commands) / sizeof(*commands);

@@ -71,5 +71,6 @@ int cmd_network_attach(struct args *a);
 int cmd_network_detach(struct args *a);
 int cmd_network_list(struct args *a);
 int cmd_network(struct args *a);
-int cmd_later(struct args *a);
+int cmd_migrate(struct args *a);
+int cmd_migrate_receive(struct args *a);
 int cmd_help(struct args *a);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* The target's operations of a move: looks whether it can take the guest, takes it, lets it run. */
+#include "domains.h"
+#include "fault.h"
+#include "migrate_guest.h"
+#include "store.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int target_check(void *arg, struct json_object *offer, struct json_object *answer)
+{
+    struct migrate_guest_in *g = arg;
+    struct json_object *debug = NULL;
+    const char *name;
+    int rc = wire_text(offer, "name", sizeof(g->name) - 1, &name);
+
+    if (rc)
+        return rc;
+    snprintf(g->name, sizeof(g->name), "%s", name);
+    g->debug = json_object_object_get_ex(offer, "debug", &debug) && json_object_get_boolean(debug);
+    return migrate_offer_check(g->c, offer, answer);
+}
+
+static int from_wire(void *arg, const struct iovec *piece, unsigned n)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < n && !rc; i++)
+        rc = wire_data_read(arg, piece[i].iov_base, piece[i].iov_len);
+    return rc;
+}
+
+/* Devices while memory flows: their back ends are waiting when the guest comes. */
+static int on_made(void *arg, uint32_t domid, const struct guest_config *cfg)
+{
+    struct migrate_guest_in *g = arg;
+
+    g->made = domid;
+    migrate_point("in-memory", g->wire);
+    return restore_devices(domid, cfg);
+}
+
+static int compare_sums(struct migrate_guest_in *g, uint32_t domid, const struct guest_config *cfg, const struct page_sums *theirs)
+{
+    struct page_sums ours;
+    uint64_t bad = 0, first = 0;
+    int rc = page_sums_make(g->c, domid, cfg, &ours);
+
+    if (!rc && ours.n != theirs->n)
+        rc = fault(-EILSEQ, "--debug: %zu pages with content there, %zu here", theirs->n, ours.n);
+    for (size_t i = 0; i < ours.n && !rc; i++)
+        if (ours.sum[i] != theirs->sum[i] && !bad++)
+            first = i;
+    if (!rc && bad)
+        rc = fault(-EILSEQ, "--debug: %llu of %zu pages differ, the first is the %llu. that was sent", (unsigned long long)bad, ours.n,
+                   (unsigned long long)first);
+    if (!rc)
+        fprintf(stderr, "migrate: %zu pages are the same on both sides\n", ours.n);
+    page_sums_free(&ours);
+    return rc;
+}
+
+static int verify(struct migrate_guest_in *g, uint32_t domid, const struct guest_config *cfg)
+{
+    struct page_sums theirs = { 0 };
+    uint64_t n;
+    int rc = wire_data_read(g->wire, &n, sizeof(n));
+
+    if (!rc && n > 1U << 26)
+        rc = fault(-EPROTO, "--debug: sums of %llu pages", (unsigned long long)n);
+    if (!rc && !(theirs.sum = malloc(n * sizeof(*theirs.sum) + 1)))
+        rc = fault(-ENOMEM, "--debug: no memory for sums");
+    rc = rc ? rc : wire_data_read(g->wire, theirs.sum, n * sizeof(*theirs.sum));
+    theirs.n = n;
+    rc = rc ? rc : compare_sums(g, domid, cfg, &theirs);
+    page_sums_free(&theirs);
+    return rc;
+}
+
+static int target_receive(void *arg, struct wire *w, uint32_t *domid)
+{
+    struct migrate_guest_in *g = arg;
+    struct restored r = { 0 };
+    struct stream_in in = { .read = from_wire, .arg = w };
+    char name[160];
+    int rc;
+
+    snprintf(name, sizeof(name), "%.120s--incoming", g->name);
+    struct restore_options o = { .name = name, .no_devices = true, .made = on_made, .arg = g };
+
+    g->wire = w;
+    rc = restore_domain(g->c, &in, &o, &r);
+    if (!rc) {
+        *domid = r.domid;
+        if (g->debug)
+            rc = verify(g, r.domid, &r.config);
+    }
+    config_dispose(&r.config);
+    return rc;
+}
+
+static int target_run(void *arg, uint32_t domid, const char *name, bool paused)
+{
+    struct migrate_guest_in *g = arg;
+    struct xen_domctl_getdomaininfo info;
+    int rc = ctl_domain_info(g->c, (domid_t)domid, &info);
+
+    if (rc)
+        return fault(rc, "domain %u: %s", domid, strerror(-rc));
+    if (!paused && !g->paused && info.flags & XEN_DOMINF_paused)
+        rc = ctl_domain_unpause(g->c, (domid_t)domid);
+    rc = rc ? rc : store_open();
+    rc = rc ? rc : domain_rename(g->c, domid, name);
+    return rc;
+}
+
+static int target_find(void *arg, const char *uuid)
+{
+    struct migrate_guest_in *g = arg;
+    struct xen_domctl_getdomaininfo *list;
+    int n = ctl_domain_list(g->c, &list), found = -ENOENT;
+
+    for (int i = 0; i < n; i++)
+        if (migrate_guest_look(g->c, list[i].domain, uuid) != GUEST_ABSENT)
+            found = list[i].domain;
+    free(list);
+    return found;
+}
+
+static int target_resume(void *arg, uint32_t domid)
+{
+    return migrate_guest_resume(((struct migrate_guest_in *)arg)->c, domid);
+}
+
+static int target_destroy(void *arg, uint32_t domid)
+{
+    return domain_destroy(((struct migrate_guest_in *)arg)->c, domid);
+}
+
+static enum migrate_guest target_look(void *arg, uint32_t domid, const char *uuid)
+{
+    return migrate_guest_look(((struct migrate_guest_in *)arg)->c, domid, uuid);
+}
+
+const struct migrate_ops migrate_guest_target = { .check = target_check, .receive = target_receive, .run = target_run, .destroy = target_destroy,
+    .resume = target_resume, .look = target_look, .find = target_find, .connect = migrate_guest_connect };
