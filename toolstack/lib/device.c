@@ -209,7 +209,8 @@ static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
         if (state != -ETIMEDOUT)
             return state < 0 ? state : 0;
         if (store_clock_ms() >= until)
-            return fault(-EBUSY, "%s %u: the guest does not let go of it; unmount it there, or use --force", dev->kind, dev->id);
+            return fault(-EBUSY, "%s %u: the guest has not let go of it in %u s; unmount it there, try again if the guest is only busy, or use --force",
+                         dev->kind, dev->id, timeout_ms / 1000);
         if (!store_read_number(&now, "%s", path) && now > 0 && now <= DEVICE_CLOSING && (state = store_write(path, "%u", DEVICE_CLOSING)))
             return state;
     }
