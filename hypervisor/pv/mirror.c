@@ -50,11 +50,11 @@ static void bucket_insert(struct mirrors *ms, struct mirror *m)
 /* --- free ones ------------------------------------------------------------------------------------------ */
 
 /* m is in no bucket, and no entry leads to it; processors may still remember that one did. */
-static void free_add(struct mirrors *ms, struct mirror *m)
+static void free_add(struct mirrors *ms, struct mirror *m, uint32_t stamp)
 {
     m->key = m->rw = 0;
     m->next = NULL;
-    m->stamp = tlb_stamp_now();
+    m->stamp = stamp;
     if (ms->free_first)
         ms->free_last->next = m;
     else
@@ -80,21 +80,33 @@ static void clear_guest_slots(uint64_t *table)
             WRITE_ONCE(table[i], 0);
 }
 
-/* None left: all go at once, which is simple and as cheap in the long run as picking some. Roots in use stay, empty. */
+static void mirror_empty(struct mirror *m)
+{
+    uint64_t *t = map_frame(m->frame);
+
+    clear_guest_slots(t);
+    unmap_frame(t);
+}
+
+/* None left: all go at once, which is simple and as cheap in the long run as picking some. Roots in use stay, empty; they
+ * are emptied first, and only then is the stamp taken: a processor that flushes and walks them meanwhile remembers
+ * tables that are about to be free, and has to flush again before those are used. */
 static void mirrors_reset(struct mirrors *ms)
 {
+    uint32_t stamp;
+
+    for (uint32_t i = 0; i < ms->n; i++)
+        if (ms->m[i].users)
+            mirror_empty(&ms->m[i]);
+    stamp = tlb_stamp_after();
     memset(ms->bucket, 0, sizeof(ms->bucket[0]) << ms->bits);
     for (uint32_t i = 0; i < ms->n; i++) {
         struct mirror *m = &ms->m[i];
 
-        if (!m->key)
-            continue;
-        if (!m->users) {
-            free_add(ms, m);
-            continue;
-        }
-        bucket_insert(ms, m);
-        clear_guest_slots(map_frame(m->frame));
+        if (m->key && m->users)
+            bucket_insert(ms, m);
+        else if (m->key)
+            free_add(ms, m, stamp);
     }
     ms->resets++;
 }
@@ -131,7 +143,7 @@ void mirror_user_drop(struct mirrors *ms, struct mirror *m)
 {
     BUG_ON(!m->users);
     if (!--m->users && !m->key)
-        free_add(ms, m);
+        free_add(ms, m, tlb_stamp_after());
 }
 
 /* --- entries ---------------------------------------------------------------------------------------------- */
@@ -220,7 +232,7 @@ void mirror_table_gone(struct page *pt)
         *at = m->next;
         m->key = 0;
         if (!m->users)
-            free_add(ld->mirrors, m);
+            free_add(ld->mirrors, m, tlb_stamp_after());
     }
     spin_unlock(&ld->lock);
 }

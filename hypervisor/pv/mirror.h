@@ -56,6 +56,13 @@ static inline bool mirror_table_live(const struct domain *d, mfn_t m, unsigned l
            READ_ONCE(pg->owner) == d;
 }
 
+/* The flush clock, not before everybody sees what this CPU has written to mirrors: who flushes later does not find the old. */
+static inline uint32_t tlb_stamp_after(void)
+{
+    smp_mb();
+    return tlb_stamp_now();
+}
+
 /* --- mirror.c; all with ld->lock held --- */
 struct mirror *mirror_find(struct mirrors *ms, mfn_t table, unsigned level);
 /* New and empty (a level-4 table: with our slots); at least one is free. */

@@ -114,11 +114,14 @@ static struct mirror *root_get(struct logdirty *ld, mfn_t root)
     return m;
 }
 
-/* The roots of xv have changed: those of its mirrors too. xv is current, or does not run. */
+/* The roots of xv have changed: those of its mirrors too. xv is current, or does not run. If it is current, this CPU leaves
+ * the old root while that still counts as used: without users anybody may take it, and have this CPU flush by loading it
+ * again when it is something else already. */
 void mirror_roots_set(struct x86_vcpu *xv)
 {
     struct logdirty *ld = xv->v.domain->logdirty;
     struct mirror *old[2] = {xv->mirror, xv->mirror_user};
+    struct mirror **in_use = xv->kernel_mode ? &xv->mirror : &xv->mirror_user, *was = *in_use;
 
     spin_lock(&ld->lock);
     mirrors_reserve(ld, 2);
@@ -128,6 +131,8 @@ void mirror_roots_set(struct x86_vcpu *xv)
         xv->cr3_kernel = paddr_of_mfn(xv->mirror->frame);
     if (xv->mirror_user)
         xv->cr3_user = paddr_of_mfn(xv->mirror_user->frame);
+    if (current_vcpu() == &xv->v && *in_use && *in_use != was)
+        write_guest_cr3(paddr_of_mfn((*in_use)->frame));
     for (unsigned i = 0; i < 2; i++)
         if (old[i])
             mirror_user_drop(ld->mirrors, old[i]);
@@ -201,6 +206,6 @@ int arch_logdirty_protect(struct logdirty *ld, uint64_t *cursor)
         if (*cursor < ms->n && preempt_needed())
             return -XEN_ERESTART;
     }
-    tlb_flush_stale(tlb_stamp_now());
+    tlb_flush_stale(tlb_stamp_after());
     return 0;
 }

@@ -118,7 +118,7 @@ int pv_set_cr3(struct vcpu *v, uint64_t mfn_val)
         return rc;
     xv->root = now;
     pv_cr3_update(xv);
-    if (xv->kernel_mode)
+    if (xv->kernel_mode && likely(!domain_logged(v->domain))) /* mirror_roots_set() has */
         write_guest_cr3(xv->cr3_kernel);
     /* Already done as seen by the guest; a leftover of the old table is finished by a later call. */
     (void)root_drop(v, old);

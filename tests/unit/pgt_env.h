@@ -153,6 +153,8 @@ static uint8_t e_cached[E_FRAMES];                 /* bit per CPU */
 static const struct domain *e_cached_for[E_FRAMES]; /* whose frame it was */
 static unsigned e_flushes;
 static void (*e_on_flush)(unsigned cpu); /* a test's own caches */
+static void (*e_on_stamp)(void);         /* the clock is looked at */
+static void (*e_on_cr3)(void);           /* other tables are about to be loaded */
 
 static struct page *e_stamp_watch; /* must be BUSY when a stamp is taken */
 static unsigned e_stamps;
@@ -163,6 +165,8 @@ uint32_t tlb_stamp_now(void)
         E_CHECK(READ_ONCE(e_stamp_watch->type) & PGT_BUSY);
         e_stamps++;
     }
+    if (e_on_stamp)
+        e_on_stamp();
     return __atomic_load_n(&e_clock, __ATOMIC_SEQ_CST);
 }
 static void e_cpu_flush(unsigned cpu)
@@ -185,6 +189,8 @@ void tlb_flush_stale(uint32_t stamp)
 }
 void write_guest_cr3(uint64_t cr3)
 {
+    if (e_on_cr3)
+        e_on_cr3();
     e_cpu_flush(env_rand(E_CPUS));
 }
 void tlb_flush_guest_local(void)

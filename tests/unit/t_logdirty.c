@@ -277,6 +277,103 @@ static void test_bits(void **state)
     l_finish();
 }
 
+/* --- what a processor may still walk -------------------------------------------------------------------------- */
+
+static struct mirror *mirror_in(uint64_t frame)
+{
+    struct mirrors *ms = l_d->logdirty->mirrors;
+
+    for (uint32_t i = 0; i < ms->n; i++)
+        if (ms->m[i].frame.n == frame)
+            return &ms->m[i];
+    return NULL;
+}
+
+static unsigned stamps_checked;
+
+/* Nothing that is free can be reached from m: who flushes from now on will not be asked to again. */
+static void none_free_below(const struct mirror *m)
+{
+    const uint64_t *t = map_frame(m->frame);
+
+    stamps_checked++;
+    for (unsigned i = 0; mirror_level(m) > 1 && i < 512; i++) {
+        const struct mirror *child;
+
+        if (!(t[i] & PTE_P) || (mirror_level(m) == 4 && pgt_slot_is_ours(i)))
+            continue;
+        child = mirror_in(entry_target(t[i]).n);
+        if (child) {
+            E_CHECK(child->key);
+            none_free_below(child);
+        }
+    }
+}
+
+static void on_stamp(void)
+{
+    if (!l_d->logdirty)
+        return;
+    for (unsigned vi = 0; vi < E_VCPUS; vi++) {
+        const struct mirror *roots[] = {e_vcpu[1][vi].mirror, e_vcpu[1][vi].mirror_user};
+
+        for (unsigned k = 0; k < 2; k++)
+            if (roots[k] && roots[k]->key && roots[k]->users)
+                none_free_below(roots[k]);
+    }
+}
+
+/* A mirror's stamp is taken when no table leads to it any more, not before. */
+static void test_stamps(void **state)
+{
+    e_on_stamp = on_stamp;
+    stamps_checked = 0;
+    for (unsigned i = 0; i < 6; i++)
+        random_ops(40, true);
+    e_on_stamp = NULL;
+    assert_true(stamps_checked > 1000);
+}
+
+static struct mirror *left;
+static unsigned loads;
+
+static void on_cr3(void)
+{
+    loads++;
+    assert_true(left->users > 0);
+}
+
+/* The CPU leaves a root before others may take it for something else. */
+static void test_root_left(void **state)
+{
+    unsigned n = 0;
+
+    l_start();
+    l_on(false);
+    for (unsigned i = 0; i < 400 && n < 20; i++) {
+        struct x86_vcpu *xv = &e_vcpu[1][0];
+
+        if (mfn_eq(xv->root, INVALID_MFN)) {
+            l_roots(0, true);
+            continue;
+        }
+        left = xv->mirror;
+        loads = 0;
+        host_current = &xv->v;
+        xv->kernel_mode = 1;
+        e_on_cr3 = on_cr3;
+        l_ext(0, true, MMUEXT_NEW_BASEPTR, l_frame_of(0));
+        e_on_cr3 = NULL;
+        host_current = NULL;
+        if (xv->mirror == left)
+            continue;
+        assert_int_equal(loads, 1);
+        n++;
+    }
+    assert_true(n > 2);
+    l_finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +386,8 @@ int main(void)
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_stamps),
+        cmocka_unit_test(test_root_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
