@@ -23,11 +23,12 @@
 
 static struct shared_info shared;
 static xen_pfn_t bad_frame;
+static uint64_t max_pages = 16384;
 static unsigned mapped; /* pieces that are mapped now */
 
 int ctl_domain_info(struct ctl *c, domid_t domid, struct xen_domctl_getdomaininfo *info)
 {
-    *info = (struct xen_domctl_getdomaininfo){ .domain = domid, .shared_info_frame = SHARED };
+    *info = (struct xen_domctl_getdomaininfo){ .domain = domid, .shared_info_frame = SHARED, .tot_pages = 100, .max_pages = max_pages };
     return domid == 5 ? 0 : -ESRCH;
 }
 
@@ -99,6 +100,12 @@ static void test_refused(void **state)
     assert_int_equal(run(100, ~0UL, 0), -EAGAIN);
     assert_int_equal(run(P2M_MAX_PAGES + 1, ROOT, 0), -E2BIG);
     assert_int_equal(run(~0UL, ROOT, 0), -E2BIG);
+    /* A small guest may not have domain 0 make a list for a large one. */
+    assert_int_equal(run(max_pages + P2M_SPARE_PAGES, ROOT, max_pages + P2M_SPARE_PAGES), 0);
+    assert_int_equal(run(max_pages + P2M_SPARE_PAGES + 1, ROOT, 0), -E2BIG);
+    max_pages = ~0ULL; /* no limit */
+    assert_int_equal(run(P2M_MAX_PAGES + 1, ROOT, 0), -E2BIG);
+    max_pages = 16384;
     for (unsigned i = 0; i < 4; i++) {
         bad_frame = (const xen_pfn_t[]){ SHARED, ROOT, MIDDLE + 1, LEAF + 600 }[i];
         assert_int_equal(run(600000, ROOT, 0), -EFAULT);

@@ -26,6 +26,14 @@ static int read_level(struct ctl *c, domid_t domid, const xen_pfn_t *list, uint6
     return at ? fault(-ENOMEM, "domain %u: no memory for the list of its pages", domid) : -EFAULT;
 }
 
+/* A guest may number its pages beyond what it has, for holes and what it gave back; not so far that its list takes domain 0's memory. */
+static uint64_t pages_limit(const struct xen_domctl_getdomaininfo *info)
+{
+    uint64_t has = info->max_pages > info->tot_pages ? info->max_pages : info->tot_pages;
+
+    return has < P2M_MAX_PAGES - P2M_SPARE_PAGES ? has + P2M_SPARE_PAGES : P2M_MAX_PAGES;
+}
+
 /* What shared_info says of the list: read once. */
 static int read_root(struct ctl *c, domid_t domid, xen_pfn_t *root, uint64_t *pages)
 {
@@ -43,8 +51,9 @@ static int read_root(struct ctl *c, domid_t domid, xen_pfn_t *root, uint64_t *pa
     ctl_unmap(c, (void *)(uintptr_t)s, 1);
     if (!*pages || !*root || *root == ~0UL)
         return fault(-EAGAIN, "domain %u: its kernel has not said where it keeps the list of its pages; has it started?", domid);
-    if (*pages > P2M_MAX_PAGES)
-        return fault(-E2BIG, "domain %u: it says it has %llu pages; %llu is the limit", domid, (unsigned long long)*pages, P2M_MAX_PAGES);
+    if (*pages > pages_limit(&info))
+        return fault(-E2BIG, "domain %u: it says its list of pages has %llu entries; by its memory it may have %llu", domid, (unsigned long long)*pages,
+                     (unsigned long long)pages_limit(&info));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "ctl.h"
 
 #define P2M_MAX_PAGES (1ULL << 26) /* 256 GiB */
+#define P2M_SPARE_PAGES (1ULL << 20) /* as many more than it may have; as a restore and the hypervisor's log allow */
 
 /* *mfns is to be freed; gives the number of pages in *pages. A hole is ~0. */
 int guest_p2m_read(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages);
