@@ -79,10 +79,10 @@ static int put_p2m_frames(struct save *s, const xen_pfn_t *leaves)
     return rc;
 }
 
-static int read_p2m(struct save *s)
+static int read_p2m(struct save *s, bool last)
 {
     xen_pfn_t *leaves = NULL;
-    int rc = save_p2m_read(s, &leaves);
+    int rc = save_p2m_read(s, last, &leaves);
 
     rc = rc ? rc : put_p2m_frames(s, leaves);
     free(leaves);
@@ -102,7 +102,7 @@ int save_open(struct save **out, struct ctl *c, uint32_t domid, struct stream_ou
     s->o = *o;
     int rc = put_headers(s);
 
-    rc = rc ? rc : read_p2m(s);
+    rc = rc ? rc : read_p2m(s, false);
     rc = rc ? rc : save_pages_open(s);
     if (rc) {
         save_close(s);
@@ -142,7 +142,7 @@ static int send(struct save *s, const uint64_t *set, struct save_count *count)
 
 int save_round(struct save *s, const uint64_t *set, struct save_count *count)
 {
-    int rc = save_p2m_read(s, NULL);
+    int rc = save_p2m_read(s, false, NULL);
 
     return rc ? rc : send(s, set, count);
 }
@@ -159,7 +159,7 @@ static int put_end(struct save *s)
 
 int save_finish(struct save *s, const uint64_t *set, struct save_count *count)
 {
-    int rc = read_p2m(s);
+    int rc = read_p2m(s, true);
 
     rc = rc ? rc : send(s, set, count);
     if (!rc && s->foreign)

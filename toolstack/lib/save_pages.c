@@ -27,6 +27,7 @@ struct chunk {
     unsigned n;                        /* entries for the record */
     uint64_t entry[SAVE_CHUNK];
     const void *page[SAVE_CHUNK];
+    bool partly[SAVE_CHUNK];           /* a table of which entries were left out */
     unsigned n_tables;
 };
 
@@ -163,6 +164,7 @@ static void find_contents(struct save *s, struct chunk *k, struct save_count *co
         uint64_t pfn = k->entry[i] & XC_PFN_MASK;
 
         k->page[i] = NULL;
+        k->partly[i] = false;
         if (xc_has_data(type) && !w->mfn[pfn - k->first])
             gone(k, i);
         if (!xc_has_data((unsigned)(k->entry[i] >> XC_TYPE_SHIFT))) {
@@ -172,7 +174,10 @@ static void find_contents(struct save *s, struct chunk *k, struct save_count *co
         const uint8_t *at = w->at + (pfn - k->first) * PAGE;
 
         if ((type & 7) != XC_NOTAB) {
+            uint64_t before = s->foreign;
+
             k->page[i] = copy_table(s, k, at, type & 7);
+            k->partly[i] = s->foreign != before;
         } else if (!is_zero(at)) {
             k->page[i] = at;
         } else {
@@ -187,12 +192,14 @@ static void find_contents(struct save *s, struct chunk *k, struct save_count *co
 
 /* --- which pages ---------------------------------------------------------------------------------------------------------- */
 
+/* A page is in the set, or where it was last sent from is not where it is now: it has moved, or gone; or it had gone and is there
+ * again, which the log may have told with a round that did not yet find it in the list. */
 static bool wanted(const struct save *s, const uint64_t *set, uint64_t pfn)
 {
     bool valid = save_p2m_valid(s->p2m[pfn]);
 
-    if (s->sent[pfn] && s->sent[pfn] != s->p2m[pfn])
-        return true; /* it has moved, or gone */
+    if (valid ? s->sent[pfn] != s->p2m[pfn] : s->sent[pfn] != 0)
+        return true;
     return valid && (!set || set[pfn / 64] >> (pfn % 64) & 1);
 }
 
@@ -219,7 +226,8 @@ static int find_types(struct save *s, struct chunk *k)
     return rc;
 }
 
-/* What was sent, and from where; pages that were never there and are not now are left out. */
+/* What was sent, and from where; pages that were never there and are not now are left out. A table of which entries were left out is
+ * sent again: they may name pages that were not in the list yet when it was read, and nobody marks the table for that. */
 static void note_sent(struct save *s, struct chunk *k)
 {
     unsigned out = 0;
@@ -230,7 +238,7 @@ static void note_sent(struct save *s, struct chunk *k)
 
         if (is_gone && !s->sent[pfn])
             continue;
-        s->sent[pfn] = is_gone ? 0 : s->p2m[pfn];
+        s->sent[pfn] = is_gone ? 0 : k->partly[i] ? SAVE_AGAIN : s->p2m[pfn];
         k->entry[out] = k->entry[i];
         k->page[out++] = k->page[i];
     }

@@ -7,6 +7,7 @@
 #define SAVE_CHUNK 1024U             /* pages looked at, mapped and sent together: a PAGE_DATA record */
 #define SAVE_MAPPED_MAX (1ULL << 20) /* pages that stay mapped between rounds: 4 GiB */
 #define SAVE_NONE (~0ULL)
+#define SAVE_AGAIN (~1ULL)           /* in sent: what was sent was not whole */
 
 /* Where pages of 1024 neighbouring numbers are mapped, and which frames they were then. */
 struct save_window {
@@ -21,9 +22,9 @@ struct save {
     struct save_options o;
     uint64_t n_pages;
     xen_pfn_t *p2m;              /* as read last */
-    xen_pfn_t *sent;             /* the frame that each page was in when it was sent; 0: never */
+    xen_pfn_t *sent;             /* the frame that each page was in when it was sent; 0: never; SAVE_AGAIN */
     uint32_t *slot;              /* hash: frame to page number + 1 */
-    uint64_t slot_mask;
+    uint64_t slot_mask, secret;
     uint64_t *p2m_pfn;           /* the pages that the list lies in, as they were sent */
     struct save_window *window;  /* one for each chunk */
     uint64_t n_mapped;
@@ -34,8 +35,8 @@ struct save {
 };
 
 /* --- save_p2m.c --- */
-/* Reads the guest's list of pages anew; the size must stay. frames: see guest_p2m_read_frames(); NULL = not wanted. */
-int save_p2m_read(struct save *s, xen_pfn_t **frames);
+/* Reads the guest's list of pages anew; the size must stay. last: the guest is suspended, so what is wrong is wrong. frames: see guest_p2m_read_frames(); NULL = not wanted. */
+int save_p2m_read(struct save *s, bool last, xen_pfn_t **frames);
 /* The page that is in a frame, SAVE_NONE if none is. */
 uint64_t save_p2m_find(const struct save *s, xen_pfn_t mfn);
 bool save_p2m_valid(xen_pfn_t mfn);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rounds of a save, with a guest whose list of pages changes while it is read: what one round could not send whole comes with a later
+ * one, although the log does not name it again; and a list that is made to be slow to look up is not.
+ * sources: toolstack/lib/save_p2m.c toolstack/lib/save_pages.c toolstack/lib/stream.c toolstack/lib/stream_xc.c toolstack/lib/fault.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "fault.h"
+#include "guest_p2m.h"
+#include "save_private.h"
+
+#define PAGES 600U
+#define TABLE 7U
+#define FRAME(pfn) (0x1000 + (pfn))
+#define FREE_FRAME 0x5000
+
+static xen_pfn_t list[PAGES], not_its[4];
+static uint8_t frames[0x6000][4096];
+static unsigned sent_of[PAGES];
+static uint64_t sent_entry; /* the first of the table that was sent last */
+static xen_pfn_t *big;
+static uint64_t big_pages;
+
+int guest_p2m_read_frames(struct ctl *c, domid_t domid, xen_pfn_t **mfns, uint64_t *pages, xen_pfn_t **leaves)
+{
+    *pages = big ? big_pages : PAGES;
+    *mfns = malloc(*pages * sizeof(**mfns));
+    *leaves = malloc(sizeof(**leaves));
+    memcpy(*mfns, big ? big : list, *pages * sizeof(**mfns));
+    return 0;
+}
+
+static bool is_its(xen_pfn_t m)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (not_its[i] == m)
+            return false;
+    return m >= FRAME(0) && m < 0x6000;
+}
+
+void *ctl_map_some(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count, int *errors)
+{
+    uint8_t *p = malloc(count * 4096);
+
+    for (size_t i = 0; i < count; i++) {
+        errors[i] = is_its(mfns[i]) ? 0 : -EINVAL;
+        if (!errors[i])
+            memcpy(p + i * 4096, frames[mfns[i]], 4096);
+    }
+    return p;
+}
+
+void ctl_unmap(struct ctl *c, void *at, size_t count)
+{
+    free(at);
+}
+
+int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *l, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        l[i] = !is_its(l[i]) ? XC_XTAB : l[i] == FRAME(TABLE) ? XC_L1 : XC_NOTAB;
+    return 0;
+}
+
+void *ctl_buffer(struct ctl *c, size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void ctl_buffer_free(struct ctl *c, void *p)
+{
+    free(p);
+}
+
+/* --- a save, and what came of it ----------------------------------------------------------------------------------------------- */
+
+static struct stream_out out;
+static struct stream_memory memory;
+
+static void open_save(struct save *s)
+{
+    memset(s, 0, sizeof(*s));
+    memset(sent_of, 0, sizeof(sent_of));
+    memset(not_its, 0, sizeof(not_its));
+    stream_out_memory(&out, &memory);
+    s->to = &out;
+    for (unsigned i = 0; i < PAGES; i++) {
+        list[i] = FRAME(i);
+        memset(frames[FRAME(i)], 1, 4096);
+    }
+    memset(frames[FRAME(TABLE)], 0, 4096);
+    *(uint64_t *)(void *)frames[FRAME(TABLE)] = FRAME(3) << 12 | 1;
+}
+
+static void close_save(struct save *s)
+{
+    save_pages_close(s);
+    free(s->p2m);
+    free(s->sent);
+    free(s->slot);
+    free(memory.data);
+}
+
+/* The records since `from`: which pages came. */
+static void take_records(size_t from)
+{
+    struct stream_in in;
+    struct xc_reader x = { .in = &in };
+    uint64_t entry[XC_PAGES_MAX], page[512];
+
+    stream_in_memory(&in, &memory);
+    memory.at = from;
+    while (memory.at < memory.bytes) {
+        assert_int_equal(xc_next(&x), 0);
+        assert_int_equal(xc_pages(&x, entry, PAGES), 0);
+        for (unsigned i = 0; i < x.r.n_pages; i++) {
+            uint64_t pfn = entry[i] & XC_PFN_MASK;
+
+            if (!xc_has_data((unsigned)(entry[i] >> XC_TYPE_SHIFT))) {
+                sent_of[pfn] = 0;
+                continue;
+            }
+            sent_of[pfn]++;
+            assert_int_equal(stream_read(&in, page, sizeof(page)), 0);
+            if (pfn == TABLE)
+                sent_entry = page[0];
+        }
+        assert_int_equal(xc_done(&x), 0);
+    }
+}
+
+static void round_of(struct save *s, const uint64_t *set, bool last)
+{
+    struct save_count count = { 0 };
+    size_t from = memory.bytes;
+
+    fault_clear();
+    assert_int_equal(save_p2m_read(s, last, NULL), 0);
+    if (!s->window)
+        assert_int_equal(save_pages_open(s), 0);
+    assert_int_equal(save_pages_send(s, set, &count), 0);
+    take_records(from);
+}
+
+static const uint64_t none[PAGES / 64 + 1];
+
+/* The guest has an entry for a page that it has not listed yet. */
+static void test_entry_before_list(void **state)
+{
+    struct save s;
+
+    open_save(&s);
+    list[3] = ~0ULL;
+    round_of(&s, NULL, false);
+    assert_int_equal(sent_of[TABLE], 1);
+    assert_int_equal(sent_entry, 0);
+    list[3] = FRAME(3);
+    round_of(&s, none, true);
+    assert_int_equal(sent_of[TABLE], 2);
+    assert_int_equal(sent_entry, 3 << 12 | 1);
+    assert_int_equal(sent_of[3], 1);
+    round_of(&s, none, true);
+    assert_int_equal(sent_of[TABLE], 2);
+    close_save(&s);
+}
+
+/* A page was given back and taken anew; the list has the old frame still when its mark is seen. */
+static void test_gone_and_back(void **state)
+{
+    uint64_t set[PAGES / 64 + 1] = { 0 };
+    struct save s;
+
+    open_save(&s);
+    round_of(&s, NULL, false);
+    assert_int_equal(sent_of[20], 1);
+    not_its[0] = FRAME(20);
+    set[0] = 1U << 20;
+    round_of(&s, set, false);
+    assert_int_equal(sent_of[20], 0);
+    list[20] = FREE_FRAME;
+    memset(frames[FREE_FRAME], 2, 4096);
+    round_of(&s, none, true);
+    assert_int_equal(sent_of[20], 1);
+    close_save(&s);
+}
+
+/* While the guest runs a frame may be met at two numbers; at the end that is an error. */
+static void test_twice(void **state)
+{
+    struct save s;
+
+    open_save(&s);
+    list[30] = list[10];
+    round_of(&s, NULL, false);
+    assert_int_equal(sent_of[10], 1);
+    assert_int_equal(sent_of[30], 0);
+    list[30] = FRAME(30);
+    list[10] = ~0ULL;
+    round_of(&s, none, false);
+    assert_int_equal(sent_of[10], 0);
+    assert_int_equal(sent_of[30], 1);
+    list[10] = list[30];
+    assert_int_equal(save_p2m_read(&s, true, NULL), -EINVAL);
+    close_save(&s);
+}
+
+/* Numbers whose product with a known constant has the same bits where a hash of 60000 pages would look. */
+static void craft(void)
+{
+    const uint64_t factor = 0x9e3779b97f4a7c15ULL;
+    uint64_t inverse = factor, n = 0;
+
+    for (unsigned i = 0; i < 5; i++)
+        inverse *= 2 - factor * inverse;
+    big_pages = 60000;
+    big = malloc(big_pages * sizeof(*big));
+    for (uint64_t k = 1; n < big_pages; k++) {
+        uint64_t m = (k >> 20 << 37 | (k & 0xfffff)) * inverse;
+
+        if (save_p2m_valid(m))
+            big[n++] = m;
+    }
+}
+
+static void test_crafted_list(void **state)
+{
+    struct save s;
+    clock_t start;
+
+    open_save(&s);
+    craft();
+    start = clock();
+    assert_int_equal(save_p2m_read(&s, true, NULL), 0);
+    assert_true(clock() - start < 2 * CLOCKS_PER_SEC);
+    free(big);
+    big = NULL;
+    close_save(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_entry_before_list), cmocka_unit_test(test_gone_and_back),
+        cmocka_unit_test(test_twice), cmocka_unit_test(test_crafted_list) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
