@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -495,6 +496,115 @@ static void torn_journal(void **state)
     assert_int_equal(journal_open(&again, j.path), -ENOENT);
 }
 
+static void fill_journal(struct journal *j, bool out, char digit)
+{
+    *j = (struct journal){ .out = out, .domid = JOURNAL_NO_DOMAIN, .name = "demo", .host = "t", .transport = "test", .uuid = UUID };
+    strcpy(j->token, UUID);
+    j->token[0] = digit;
+}
+
+/* A move died before it made a domain; the guest came with the next one. What is cleared up after the first is not that guest. */
+static void second_move_is_not_first(void **state)
+{
+    struct journal first, second;
+
+    for (int told = 0; told < 2; told++) {
+        begin_world();
+        be_on(1);
+        fill_journal(&first, false, 'a');
+        assert_int_equal(journal_begin(&first), 0);
+        journal_leave(&first);
+        fill_journal(&second, false, 'b');
+        assert_int_equal(journal_begin(&second), 0);
+        if (told) {
+            second.domid = T_DOMAIN;
+            assert_int_equal(journal_step(&second, STEP_PREPARED), 0);
+            assert_int_equal(journal_step(&second, STEP_GO), 0);
+            assert_int_equal(journal_step(&second, STEP_RUNS), 0);
+            journal_leave(&second);
+        }
+        world->copy[1] = told ? RUNS : HALF_MADE; /* the second: done, or its process is at work */
+        resolve(1);
+        assert_int_equal(world->copy[1], told ? RUNS : HALF_MADE);
+        assert_int_equal(journals_left(1), 1);
+        journal_leave(&second);
+    }
+}
+
+/* It was let go on, and the other host cannot be told yet. Somebody who suspends it later, to save it, is not undone. */
+static void resumed_once(void **state)
+{
+    struct journal j;
+
+    begin_world();
+    be_on(0);
+    fill_journal(&j, true, 'a');
+    j.domid = S_DOMAIN;
+    assert_int_equal(journal_begin(&j), 0);
+    assert_int_equal(journal_step(&j, STEP_SUSPENDING), 0);
+    journal_leave(&j);
+    world->copy[0] = SUSPENDED;
+    world->link_down = true;
+    resolve(0);
+    assert_int_equal(world->copy[0], RUNS);
+    world->copy[0] = SUSPENDED;
+    resolve(0);
+    assert_int_equal(world->copy[0], SUSPENDED);
+    world->copy[0] = RUNS;
+    world->link_down = false;
+    resolve(0);
+    assert_int_equal(journals_left(0), 0);
+}
+
+/* A step that could not be written is not there, not even in part: the next one that can be is read. */
+static void failed_step(void **state)
+{
+    struct rlimit old, now;
+    struct journal j, again;
+    struct stat st;
+
+    begin_world();
+    be_on(0);
+    fill_journal(&j, true, 'a');
+    assert_int_equal(journal_begin(&j), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(fstat(j.fd, &st), 0);
+    getrlimit(RLIMIT_FSIZE, &old);
+    now = old;
+    now.rlim_cur = (rlim_t)st.st_size + 7;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+    assert_int_not_equal(journal_step(&j, STEP_COMMITTED), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    fault_clear();
+    assert_int_equal(journal_step(&j, STEP_ABORTED), 0);
+    journal_leave(&j);
+    assert_int_equal(journal_open(&again, j.path), 0);
+    assert_int_equal(again.step, STEP_ABORTED);
+    assert_int_equal(journal_end(&again), 0);
+}
+
+/* Committed to another host and not heard of since: not made here a second time, by name or uuid. */
+static void create_is_refused(void **state)
+{
+    struct journal j, again;
+
+    begin_world();
+    be_on(0);
+    fill_journal(&j, true, 'a');
+    j.domid = S_DOMAIN;
+    assert_int_equal(journal_begin(&j), 0);
+    assert_int_equal(journal_check_create("demo", NULL), 0);
+    assert_int_equal(journal_step(&j, STEP_COMMITTED), 0);
+    journal_leave(&j);
+    assert_int_equal(journal_check_create("demo", NULL), -EBUSY);
+    assert_int_equal(journal_check_create("other", UUID), -EBUSY);
+    assert_int_equal(journal_check_create("other", NULL), 0);
+    fault_clear();
+    assert_int_equal(journal_open(&again, j.path), 0);
+    assert_int_equal(journal_end(&again), 0);
+    assert_int_equal(journal_check_create("demo", UUID), 0);
+}
+
 static int print_table(void)
 {
     printf("| step |");
@@ -519,6 +629,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(undisturbed), cmocka_unit_test(every_step_every_way), cmocka_unit_test(link_stays_down), cmocka_unit_test(operations_fail),
         cmocka_unit_test(stopped), cmocka_unit_test(torn_journal),
+        cmocka_unit_test(second_move_is_not_first), cmocka_unit_test(resumed_once), cmocka_unit_test(failed_step),
+        cmocka_unit_test(create_is_refused),
     };
     char base[] = "/dev/shm/t_migrate.XXXXXX", cmd[80]; /* in memory: the journals sync a lot */
     int rc;

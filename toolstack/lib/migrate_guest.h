@@ -37,7 +37,7 @@ struct migrate_guest_out {
 struct migrate_guest_in {
     struct ctl *c;
     bool paused, debug;              /* paused: whatever the source wants */
-    char name[128];
+    char name[128], uuid[37];
     struct wire *wire;
     uint32_t made;
 };

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,7 +23,7 @@
 
 const char *journal_boot_file = "/proc/sys/kernel/random/boot_id";
 
-static const char *const step_names[STEP_COUNT] = { "none", "begin", "suspending", "aborted", "committed", "destroying", "prepared", "go", "runs" };
+static const char *const step_names[STEP_COUNT] = { "none", "begin", "suspending", "aborted", "resumed", "committed", "destroying", "prepared", "go", "runs" };
 
 const char *journal_step_name(enum journal_step step)
 {
@@ -85,12 +86,23 @@ static int make_folder(void)
     return mkdir(folder, 0700) && errno != EEXIST ? fault(-errno, "%s: cannot be made: %s", folder, strerror(errno)) : 0;
 }
 
-/* One write, then on the disk. */
+/* One write, then on the disk. What fails leaves nothing: else whoever reads it later would believe a step that was not taken, and go
+ * by it while this process goes on by the one before. */
 static int put_line(struct journal *j, const char *line, size_t n)
 {
-    if (write(j->fd, line, n) != (ssize_t)n)
-        return errno = errno ? errno : ENOSPC, bad(j, "cannot be written; make room on its disk");
-    return fdatasync(j->fd) ? bad(j, "cannot be synced") : 0;
+    off_t end = lseek(j->fd, 0, SEEK_END);
+    ssize_t put = write(j->fd, line, n);
+    int rc = 0;
+
+    if (put != (ssize_t)n) {
+        errno = put < 0 ? errno : ENOSPC;
+        rc = bad(j, "cannot be written; make room on its disk");
+    } else if (fdatasync(j->fd)) {
+        rc = bad(j, "cannot be synced");
+    }
+    if (rc && end >= 0 && ftruncate(j->fd, end))
+        warn("journal %s: cannot be shortened: %s", j->path, strerror(errno));
+    return rc;
 }
 
 static bool is_plain(const char *s)
@@ -297,6 +309,43 @@ long journal_age(const struct journal *j)
     struct stat st;
 
     return fstat(j->fd, &st) ? 0 : time(NULL) - st.st_mtime;
+}
+
+bool journal_is_others(const struct journal *j, uint32_t domid)
+{
+    char **list = journal_list();
+    bool is = false;
+
+    for (unsigned i = 0; list && list[i] && !is; i++) {
+        struct journal other;
+        int rc = strcmp(list[i], j->path) ? journal_open(&other, list[i]) : -ENOENT;
+
+        if (!rc)
+            journal_leave(&other);
+        is = (rc == -EBUSY || (!rc && other.domid == domid && journal_is_of_this_boot(&other))) && !other.out && !strcmp(other.uuid, j->uuid);
+    }
+    free(list);
+    return is;
+}
+
+int journal_check_create(const char *name, const char *uuid)
+{
+    char **list = journal_list();
+    int rc = 0;
+
+    for (unsigned i = 0; list && list[i] && !rc; i++) {
+        struct journal j;
+        int got = journal_open(&j, list[i]);
+
+        if (!got)
+            journal_leave(&j);
+        if ((!got || got == -EBUSY) && j.out && (j.step == STEP_COMMITTED || j.step == STEP_DESTROYING) &&
+            (!strcmp(j.name, name) || (uuid && !strcasecmp(j.uuid, uuid))))
+            rc = fault(-EBUSY, "guest %s: it was moving to host %s and may run there; `xm migrate --resolve` asks that host, and if it is lost for good "
+                       "`xm migrate --take %s` gives the guest up there", j.name, j.host, j.name);
+    }
+    free(list);
+    return rc;
 }
 
 bool journal_find_guest(struct journal *j, const char *uuid)

@@ -13,6 +13,7 @@ enum journal_step {
     STEP_BEGIN,
     STEP_SUSPENDING,   /* out: it may be suspended */
     STEP_ABORTED,      /* out: the source runs it, for good */
+    STEP_RESUMED,      /* out: ... and has been let go on; the target may have to be told still */
     STEP_COMMITTED,    /* out: the source never runs it again, unless the target says that it has nothing */
     STEP_DESTROYING,   /* out: it runs over there; what is here goes */
     STEP_PREPARED,     /* in: complete and paused; only the source may say what comes next */
@@ -49,6 +50,10 @@ int journal_open_token(struct journal *j, const char *token, bool out);
 char **journal_list(void);
 /* Is a move of that guest under way or not ended? Fills *j (not locked). One that has arrived here does not count. */
 bool journal_find_guest(struct journal *j, const char *uuid);
+/* Is that domain, which has *j's uuid, another incoming move's: one that is under way, or that knows it by number? */
+bool journal_is_others(const struct journal *j, uint32_t domid);
+/* May a guest be made here? Not if it has been moved away as far as this host knows, and the other one has not said what became of it. */
+int journal_check_create(const char *name, const char *uuid);
 /* Was the machine started anew since? Domains of then are gone. */
 bool journal_is_of_this_boot(const struct journal *j);
 extern const char *journal_boot_file; /* tests have their own */

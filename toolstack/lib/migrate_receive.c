@@ -169,11 +169,11 @@ static int open_journal(struct journal *j, const char *token)
 
 static bool is_there(const struct migrate_ops *ops, void *arg, struct journal *j)
 {
-    /* Ended between making the domain and writing its number down? */
+    /* Ended between making the domain and writing its number down? The guest may have come with a later move since. */
     if (j->step == STEP_BEGIN && j->domid == JOURNAL_NO_DOMAIN && journal_is_of_this_boot(j)) {
         int found = ops->find(arg, j->uuid);
 
-        j->domid = found >= 0 ? (uint32_t)found : JOURNAL_NO_DOMAIN;
+        j->domid = found >= 0 && !journal_is_others(j, (uint32_t)found) ? (uint32_t)found : JOURNAL_NO_DOMAIN;
     }
     return journal_is_of_this_boot(j) && j->domid != JOURNAL_NO_DOMAIN && ops->look(arg, j->domid, j->uuid) != GUEST_ABSENT;
 }

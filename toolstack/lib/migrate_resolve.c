@@ -47,11 +47,16 @@ static enum migrate_guest look(const struct migrate_ops *ops, void *arg, const s
     return journal_is_of_this_boot(j) && j->domid != JOURNAL_NO_DOMAIN ? ops->look(arg, j->domid, j->uuid) : GUEST_ABSENT;
 }
 
+/* Once only: whoever suspends or logs it afterwards does so for a reason of his own. */
 static int resume_here(const struct migrate_ops *ops, void *arg, struct journal *j)
 {
-    int rc = j->step == STEP_ABORTED ? 0 : journal_step(j, STEP_ABORTED);
+    int rc = j->step == STEP_ABORTED || j->step == STEP_RESUMED ? 0 : journal_step(j, STEP_ABORTED);
 
-    return rc || look(ops, arg, j) == GUEST_ABSENT ? rc : ops->resume(arg, j->domid);
+    if (rc || j->step == STEP_RESUMED)
+        return rc;
+    if (look(ops, arg, j) != GUEST_ABSENT)
+        rc = ops->resume(arg, j->domid);
+    return rc ? rc : journal_step(j, STEP_RESUMED);
 }
 
 static int destroy_here(const struct migrate_ops *ops, void *arg, struct journal *j)

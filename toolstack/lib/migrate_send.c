@@ -184,6 +184,7 @@ static int give_up(struct sending *s, int rc)
         journal_leave(&s->j);
         return fault(rc, "it did not move (%.400s) and could not be resumed here: %s", why, resume);
     }
+    journal_step(&s->j, STEP_RESUMED);
     wire_abort(s->w, why);
     if (!s->may_be_prepared) {
         journal_end(&s->j);

@@ -56,9 +56,29 @@ static int on_progress(void *arg, const struct save_count *count)
     return 0;
 }
 
+/* Another configuration, but the same guest: by its uuid both sides know it again if the move has to be ended by others. */
+static int load_config(struct migrate_guest_out *g)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc = config_load(&g->cfg, g->config_file, NULL, 0);
+    char *uuid = rc ? NULL : malloc(37);
+
+    if (!rc && !uuid)
+        rc = fault(-ENOMEM, "migration: no memory");
+    rc = rc ? rc : ctl_domain_info(g->c, (domid_t)g->domid, &info);
+    if (rc) {
+        free(uuid);
+        return rc;
+    }
+    domain_format_uuid(info.handle, uuid);
+    free(g->cfg.uuid);
+    g->cfg.uuid = uuid;
+    return 0;
+}
+
 int migrate_guest_begin(struct migrate_guest_out *g)
 {
-    return g->config_file ? config_load(&g->cfg, g->config_file, NULL, 0) : save_config(g->c, g->domid, &g->cfg);
+    return g->config_file ? load_config(g) : save_config(g->c, g->domid, &g->cfg);
 }
 
 void migrate_guest_end(struct migrate_guest_out *g)

@@ -10,16 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define INCOMING "--incoming"
+
 static int target_check(void *arg, struct json_object *offer, struct json_object *answer)
 {
     struct migrate_guest_in *g = arg;
     struct json_object *debug = NULL;
-    const char *name;
+    const char *name, *uuid;
     int rc = wire_text(offer, "name", sizeof(g->name) - 1, &name);
 
+    rc = rc ? rc : wire_text(offer, "uuid", sizeof(g->uuid) - 1, &uuid);
     if (rc)
         return rc;
     snprintf(g->name, sizeof(g->name), "%s", name);
+    snprintf(g->uuid, sizeof(g->uuid), "%s", uuid);
     g->debug = json_object_object_get_ex(offer, "debug", &debug) && json_object_get_boolean(debug);
     return migrate_offer_check(g->c, offer, answer);
 }
@@ -33,12 +37,15 @@ static int from_wire(void *arg, const struct iovec *piece, unsigned n)
     return rc;
 }
 
-/* Devices while memory flows: their back ends are waiting when the guest comes. */
+/* Devices while memory flows: their back ends are waiting when the guest comes. What came must be what was offered: the journal has its
+ * uuid. */
 static int on_made(void *arg, uint32_t domid, const struct guest_config *cfg)
 {
     struct migrate_guest_in *g = arg;
 
     g->made = domid;
+    if (migrate_guest_look(g->c, domid, g->uuid) == GUEST_ABSENT)
+        return fault(-EPROTO, "the guest that comes is not the one that was offered: its uuid is not %s", g->uuid);
     migrate_point("in-memory", g->wire);
     return restore_devices(domid, cfg);
 }
@@ -88,7 +95,7 @@ static int target_receive(void *arg, struct wire *w, uint32_t *domid)
     char name[160];
     int rc;
 
-    snprintf(name, sizeof(name), "%.120s--incoming", g->name);
+    snprintf(name, sizeof(name), "%.120s" INCOMING, g->name);
     struct restore_options o = { .name = name, .no_devices = true, .made = on_made, .arg = g };
 
     g->wire = w;
@@ -117,6 +124,17 @@ static int target_run(void *arg, uint32_t domid, const char *name, bool paused)
     return rc;
 }
 
+/* One that has arrived has its own name. */
+static bool is_incoming(uint32_t domid)
+{
+    char *name = store_open() ? NULL : store_read("/local/domain/%u/name", domid);
+    size_t n = name ? strlen(name) : 0;
+    bool is = !n || (n > strlen(INCOMING) && !strcmp(name + n - strlen(INCOMING), INCOMING)); /* no name yet: being made */
+
+    free(name);
+    return is;
+}
+
 static int target_find(void *arg, const char *uuid)
 {
     struct migrate_guest_in *g = arg;
@@ -124,7 +142,7 @@ static int target_find(void *arg, const char *uuid)
     int n = ctl_domain_list(g->c, &list), found = -ENOENT;
 
     for (int i = 0; i < n; i++)
-        if (migrate_guest_look(g->c, list[i].domain, uuid) != GUEST_ABSENT)
+        if (migrate_guest_look(g->c, list[i].domain, uuid) != GUEST_ABSENT && is_incoming(list[i].domain))
             found = list[i].domain;
     free(list);
     return found;

@@ -72,7 +72,8 @@ static int step(struct way *out_way, struct way *in_way, gnutls_session_t s, int
     bool send = !is_empty(out_way), give = !is_empty(in_way);
     bool pending = is_empty(in_way) && gnutls_record_check_pending(s);
     struct pollfd p[3] = {
-        { .fd = fd, .events = (short)((send ? POLLOUT : 0) | (!give && !in_way->ended ? POLLIN : 0)) },
+        { .fd = send || (!give && !in_way->ended) ? fd : -1, /* an end that is known would wake us for ever */
+          .events = (short)((send ? POLLOUT : 0) | (!give && !in_way->ended ? POLLIN : 0)) },
         { .fd = !send && !out_way->ended ? in : -1, .events = POLLIN },
         { .fd = give ? out : -1, .events = POLLOUT },
     };

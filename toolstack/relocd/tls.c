@@ -72,6 +72,12 @@ static int shake(gnutls_session_t s)
     return n < 0 ? failed("handshake", n) : 0;
 }
 
+/* No name that ends early by a NUL and goes on to something else. size: with or without the NUL at its end. */
+static bool is_whole(const char name[128], size_t size)
+{
+    return strnlen(name, 128) + 1 >= size;
+}
+
 /* The i-th name in a certificate: alternative DNS names, then the common name. */
 static bool name_of(gnutls_x509_crt_t crt, unsigned i, char name[128])
 {
@@ -79,9 +85,9 @@ static bool name_of(gnutls_x509_crt_t crt, unsigned i, char name[128])
     int n = gnutls_x509_crt_get_subject_alt_name(crt, i, name, &size, NULL);
 
     if (n == GNUTLS_SAN_DNSNAME)
-        return true;
+        return is_whole(name, size);
     size = 128;
-    return n < 0 && gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &size) >= 0;
+    return n < 0 && gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &size) >= 0 && is_whole(name, size);
 }
 
 static int check_allowed(gnutls_session_t s, const struct relocation *r, char name[128])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* xm create, config-update. */
 #include "config.h"
+#include "migrate_journal.h"
 #include "xm.h"
 
 #include <errno.h>
@@ -49,8 +50,9 @@ static int create(struct args *a, struct guest_config *cfg)
 {
     struct domain_options o = { .paused = args_has(a, "p"), .ready = args_has(a, "c") ? attach_console : NULL };
     uint32_t domid;
-    int rc = domain_create(xm_ctl(), cfg, &o, &domid);
+    int rc = journal_check_create(cfg->name, cfg->uuid);
 
+    rc = rc ? rc : domain_create(xm_ctl(), cfg, &o, &domid);
     if (rc)
         return rc;
     if (!args_has(a, "q") && !args_has(a, "c"))
