@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Two hosts in QEMU on one Ethernet, a world behind it, and what watches from there.
 
-    host 1 --+-- hub (in host 1's QEMU) --+-- host 2
-             |                            |
-       guest's bridge              the world: 10.0.2.2 (this program's disks and clients)
+    host 1 ---- eth1, 10.0.3.0/24: what the hosts have to say to each other ---- host 2
+      |                                                                            |
+      eth0, 10.0.2.0/24: guests -------- Switch (this program) -------- eth0: guests
+                                             |
+                                  the world: 10.0.2.2 (this program's disks and clients)
 
     with TwoHosts("name") as t:
         t.one.run("xm list")
-        t.one.run("xm migrate --live -s 'nc 10.0.2.12 8003 #' demo 10.0.2.12")
+        t.one.run("xm migrate --live -s 'nc 10.0.3.12 8003 #' demo 10.0.3.12")
 
 A guest has 10.0.2.50; datagrams to it go through t.probe. Network disks: t.disk.port, the same for both hosts.
 """
@@ -15,6 +17,7 @@ import json
 import os
 import re
 import select
+import selectors
 import shutil
 import socket
 import struct
@@ -35,6 +38,74 @@ def free_port(kind=socket.SOCK_STREAM):
     with socket.socket(socket.AF_INET, kind) as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+class Switch:
+    """An Ethernet switch that learns where addresses are. QEMU's hub is none: its user network would answer for everybody."""
+
+    def __init__(self, folder, names):
+        self.poll, self.where, self.ports, self.moves = selectors.DefaultSelector(), {}, [], []
+        for name in names:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(os.path.join(folder, name))
+            listener.listen(1)
+            self.poll.register(listener, selectors.EVENT_READ, (self.accept, name))
+        self.stop = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def accept(self, listener, name):
+        s, _ = listener.accept()
+        for o in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            s.setsockopt(socket.SOL_SOCKET, o, 1 << 20)
+        port = [s, name, bytearray()]
+        self.ports.append(port)
+        self.poll.register(s, selectors.EVENT_READ, (self.take, port))
+
+    def take(self, s, port):
+        try:
+            data = s.recv(262144)
+        except OSError:
+            data = b""
+        if not data:
+            self.poll.unregister(s)
+            self.ports.remove(port)
+            self.where = {mac: p for mac, p in self.where.items() if p is not port}
+            s.close()
+            return
+        buf, at = port[2], 0
+        buf += data
+        out = {}
+        while len(buf) - at >= 4:
+            n = int.from_bytes(buf[at:at + 4], "big") + 4
+            if len(buf) - at < n:
+                break
+            frame = bytes(buf[at:at + n])
+            at += n
+            to, source = frame[4:10], frame[10:16]
+            if self.where.get(source) is not port:
+                if source in self.where:
+                    self.moves.append((time.monotonic(), source.hex(":"), port[1]))
+                self.where[source] = port
+            known = None if to[0] & 1 else self.where.get(to)
+            for p in ([known] if known else self.ports):
+                if p is not port:
+                    out.setdefault(id(p), (p, []))[1].append(frame)
+        del buf[:at]
+        for p, frames in out.values():
+            try:
+                p[0].sendall(b"".join(frames))
+            except OSError:
+                pass
+
+    def run(self):
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
+        except OSError:
+            pass
+        while not self.stop:
+            for key, _ in self.poll.select(0.5):
+                key.data[0](key.fileobj, key.data[1])
 
 
 class Host:
@@ -233,20 +304,21 @@ class TwoHosts:
         self.udp = free_port(socket.SOCK_DGRAM)
         self.tcp = free_port()
         self.hosts, self.probe = [], None
+        self.switch = Switch(self.folder, ("lan1", "lan2", "world"))
 
     def command(self, n):
         words = "console=hvc0 zendo.script=two.sh zendo.me=%d %s" % (n, self.kernel)
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-cpu", self.cpu[n - 1], "-smp", str(self.cpus), "-m", str(self.memory),
                 "-nodefaults", "-vga", "none", "-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none",
                 "-drive", "file=%s/move-%s.img,format=raw,if=virtio,snapshot=on" % (BUILD, self.flavour)]
-        link = "addr.type=unix,addr.path=%s/link" % self.folder
+        place = "addr.type=unix,addr.path=%s/" % self.folder
+        argv += ["-netdev", "stream,id=n0,server=off,%slan%d" % (place, n), "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:00:02:1%d,addr=4" % n,
+                 "-netdev", "stream,id=n1,server=%s,%slink" % ("on" if n == 1 else "off", place),
+                 "-device", "virtio-net-pci,netdev=n1,mac=52:54:00:00:03:1%d,addr=5" % n]
         if n == 1:
-            argv += ["-netdev", "hubport,id=n0,hubid=0", "-netdev", "stream,id=link,server=on," + link, "-netdev", "hubport,id=n1,hubid=0,netdev=link",
-                     "-netdev", "user,id=world,hostfwd=udp:127.0.0.1:%d-%s:6000,hostfwd=tcp:127.0.0.1:%d-%s:6000" % (self.udp, GUEST, self.tcp, GUEST),
-                     "-netdev", "hubport,id=n2,hubid=0,netdev=world"]
-        else:
-            argv += ["-netdev", "stream,id=n0,server=off," + link]
-        argv += ["-device", "virtio-net-pci,netdev=n0,mac=52:54:00:00:00:1%d" % n]
+            argv += ["-netdev", "user,id=world,hostfwd=udp:127.0.0.1:%d-%s:6000,hostfwd=tcp:127.0.0.1:%d-%s:6000" % (self.udp, GUEST, self.tcp, GUEST),
+                     "-netdev", "stream,id=w,server=off,%sworld" % place, "-netdev", "hubport,id=h1,hubid=0,netdev=world",
+                     "-netdev", "hubport,id=h2,hubid=0,netdev=w"]
         return argv + ["-kernel", self.hv, "-append", "console=com1 com1=115200,8n1 dom0_mem=%s" % self.dom0_mem,
                        "-initrd", "%s/kernel/%s/vmlinuz %s,%s/dom0-%s%s.gz" % (BUILD, self.flavour, words.replace(",", ",,"), BUILD, self.flavour, self.extra)]
 
@@ -279,6 +351,7 @@ class TwoHosts:
             self.probe.close()
         for h in self.hosts:
             h.kill()
+        self.switch.stop = True
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -293,7 +366,7 @@ class TwoHosts:
         for h in self.hosts:
             h.must("modprobe nbd max_part=0; [ -b /dev/nbd0 ] && moveload nbd 10.0.2.2 %d /dev/nbd0" % self.disk.port)
 
-    def create(self, host, name="demo", memory=64, load="6000", disk=True, vcpus=1, more=""):
+    def create(self, host, name="demo", memory=128, load="6000", disk=True, vcpus=1, more=""):
         """Makes a guest and waits until it answers."""
         lines = ['name="%s"' % name, 'kernel="/data/vmlinuz"', 'ramdisk="/data/guest.gz"', "memory=%d" % memory, "vcpus=%d" % vcpus,
                  'extra="console=hvc0 quiet zendo.name=%s zendo.role=move zendo.ip=%s/24 zendo.gw=10.0.2.2 zendo.load=%s"' % (name, GUEST, load.replace(" ", ",")),
@@ -308,7 +381,7 @@ class TwoHosts:
 
     def move(self, host, name="demo", options="--live", timeout=300):
         """Moves it away from `host`; (exit code, what was printed, its JSON events)."""
-        to = "10.0.2.1%d" % self.other(host).number
+        to = "10.0.3.1%d" % self.other(host).number
         code, text = host.run("xm migrate %s --json -s 'nc %s 8003 #' %s %s" % (options, to, name, to), timeout)
         events = []
         for line in text.splitlines():

@@ -112,7 +112,7 @@ static bool is_plain(const char *s)
 
 int journal_begin(struct journal *j)
 {
-    char line[1400];
+    char line[1400], fresh[sizeof(j->path) + 8];
     int rc = make_folder();
 
     j->fd = -1;
@@ -122,7 +122,9 @@ int journal_begin(struct journal *j)
         return fault(-EINVAL, "journal: a tab or line break in a name, or a token that is none");
     set_path(j);
     read_boot(j->boot);
-    j->fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    /* It appears under its name locked and with its first line: whoever looks for lost ones never sees it half made. */
+    snprintf(fresh, sizeof(fresh), "%s.new", j->path);
+    j->fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (j->fd < 0)
         return bad(j, "cannot be made");
     if (flock(j->fd, LOCK_EX | LOCK_NB))
@@ -132,9 +134,13 @@ int journal_begin(struct journal *j)
     int n = snprintf(line, sizeof(line), "begin\tpid=%d\tboot=%s\tuuid=%s\tname=%s\thost=%s\ttransport=%s\tcommand=%s\tpaused=%d\tdomain=%u\n", j->pid,
                      j->boot, j->uuid, j->name, j->host, j->transport, j->command, j->paused, j->domid);
     rc = put_line(j, line, (size_t)n);
+    if (!rc && rename(fresh, j->path))
+        rc = bad(j, "cannot be named");
     rc = rc ? rc : sync_folder(j);
-    if (rc)
+    if (rc) {
+        unlink(fresh);
         journal_end(j);
+    }
     return rc;
 }
 
@@ -273,6 +279,13 @@ int journal_open_token(struct journal *j, const char *token, bool out)
     return journal_open(j, at.path);
 }
 
+static bool has_end(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n > m && !strcmp(name + n - m, end);
+}
+
 char **journal_list(void)
 {
     char folder[512], *text = NULL, **list = NULL;
@@ -284,7 +297,7 @@ char **journal_list(void)
     FILE *out = d ? open_memstream(&text, &size) : NULL;
 
     for (struct dirent *e; out && (e = readdir(d));)
-        if (strstr(e->d_name, ".out") || strstr(e->d_name, ".in")) {
+        if (has_end(e->d_name, ".out") || has_end(e->d_name, ".in")) {
             fprintf(out, "%s/%s%c", folder, e->d_name, 0);
             n++;
         }

@@ -93,15 +93,15 @@ static int follow(void)
 {
     struct store_domains words = { .fd = -1 };
     struct ctl *ctl;
-    int rc = ctl_open(&ctl);
+    int rc = ctl_open(&ctl), moves = moves_watch();
 
     rc = rc ? rc : store_domains_open(&words, false);
     while (!rc && !stop) {
-        struct pollfd p = { .fd = words.fd, .events = POLLIN };
+        struct pollfd p[2] = { { .fd = words.fd, .events = POLLIN }, { .fd = moves, .events = POLLIN } };
         rc = take_words(ctl, &words);
         if (rc)
             break;
-        int n = poll(&p, 1, LOOK_MS);
+        int n = poll(p, 2, moves_look(moves, LOOK_MS));
         if (n < 0 && errno != EINTR)
             rc = fault(-errno, "waiting for the store: %s", strerror(errno));
         if (!n)

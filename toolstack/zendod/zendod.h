@@ -23,3 +23,9 @@ int dom0_write_nodes(void);
 /* Looks at all domains, or at one; acts on those that have ended. */
 void follow_domains(struct ctl *c);
 void follow_domain(struct ctl *c, uint32_t domid);
+
+/* --- moves.c: what broken moves of guests have left --- */
+/* A descriptor that becomes readable when a move begins; -1 if that cannot be watched. */
+int moves_watch(void);
+/* Looks at the journals; has lost ones taken up by `xm migrate --resolve`. How long until the next look in ms. */
+int moves_look(int watch, int usual_ms);

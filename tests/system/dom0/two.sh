@@ -2,16 +2,18 @@
 # A host of two (tests/system/two_hosts.py): the network between them with a bridge for guests, then it does what the harness types.
 . /scripts/lib.sh
 me=$(word me)
-ip link set eth0 up
 [ ! -e /scripts/services ] || . /scripts/services
 hostname "host$me"
 mkdir -p /var/lib/zendo /etc/zendo
 [ -d /sys/class/net/xenbr0 ] || ip link add xenbr0 type bridge
 ip addr flush dev eth0
+ip link set eth0 up
 ip link set eth0 master xenbr0
 ip link set xenbr0 address "52:54:00:00:01:1$me" up
 ip addr add "10.0.2.1$me/24" dev xenbr0
 ip route add default via 10.0.2.2 2>/dev/null
+ip link set eth1 up
+ip addr add "10.0.3.1$me/24" dev eth1
 export PATH=$PATH:/data
 # Whoever comes to port 8003 gets a receiver: the other end of -s "nc HOST 8003 #".
 (while :; do nc -l -p 8003 -e xm migrate-receive 2>>/tmp/receive.log; done) &
