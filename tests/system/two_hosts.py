@@ -9,7 +9,7 @@
 
     with TwoHosts("name") as t:
         t.one.run("xm list")
-        t.one.run("xm migrate --live -s 'nc 10.0.3.12 8003 #' demo 10.0.3.12")
+        t.one.run("xm migrate --live -s 'moveload to 8003' demo 10.0.3.12")
 
 A guest has 10.0.2.50; datagrams to it go through t.probe. Network disks: t.disk.port, the same for both hosts.
 """
@@ -263,7 +263,7 @@ class Probe:
                 due = max(due + self.every, now)
             if select.select([self.socket], [], [], max(0, due - time.monotonic()))[0]:
                 data = self.socket.recv(2048)
-                if data[:1] == b"{":
+                if len(data) > 16:
                     self.status = json.loads(data)
                     self.status["at"] = time.time()
                     self.asked.set()
@@ -382,7 +382,7 @@ class TwoHosts:
     def move(self, host, name="demo", options="--live", timeout=300):
         """Moves it away from `host`; (exit code, what was printed, its JSON events)."""
         to = "10.0.3.1%d" % self.other(host).number
-        code, text = host.run("xm migrate %s --json -s 'nc %s 8003 #' %s %s" % (options, to, name, to), timeout)
+        code, text = host.run("xm migrate %s --json -s 'moveload to 8003' %s %s" % (options, name, to), timeout)
         events = []
         for line in text.splitlines():
             if line.startswith("{"):

@@ -6,6 +6,7 @@
  *                                             made, changed and dropped as fast as it goes
  *   moveload clients HOST PORT N SECONDS      N TCP connections with numbered, summed records; largest gap
  *   moveload nbd HOST PORT DEV                a network disk, as busybox has no client for it
+ *   moveload listen PORT COMMAND...           each connection gets a command; moveload to PORT HOST ... is its client
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -108,6 +109,7 @@ static void *dirty_load(void *unused)
         if (dirty_mb < 8)
             usleep(10000);
     }
+    return unused;
 }
 
 /* Address spaces that come and go, mappings that change their rights and places: the kernel writes page tables all the time. */
@@ -291,6 +293,7 @@ static int serve(char **argv)
         else
             serve_peer(poller, e.data.ptr);
     }
+    return 0;
 }
 
 /* --- clients ------------------------------------------------------------------------------------------------------------------------ */
@@ -329,6 +332,13 @@ static int dial(const char *host, unsigned port)
     return fd;
 }
 
+static volatile sig_atomic_t stop;
+
+static void on_stop(int number)
+{
+    stop = 1;
+}
+
 static int clients(char **argv)
 {
     unsigned n = (unsigned)atoi(argv[2]), dropped = 0;
@@ -343,7 +353,8 @@ static int clients(char **argv)
     }
     printf("moveload: %u connected\n", n);
     fflush(stdout);
-    while (now_us(CLOCK_MONOTONIC) < end) {
+    signal(SIGINT, on_stop);
+    while (!stop && now_us(CLOCK_MONOTONIC) < end) {
         uint64_t now = now_us(CLOCK_MONOTONIC);
 
         for (unsigned i = 0; i < n; i++)
@@ -412,10 +423,65 @@ static int nbd(char **argv)
     return ioctl(dev, NBD_DO_IT) != 0;
 }
 
+/* --- a way from host to host, without a shell's small buffers -------------------------------------------------------------------- */
+
+static bool pass_on(int from, int to)
+{
+    static char b[1 << 18];
+    ssize_t n = read(from, b, sizeof(b));
+
+    return n > 0 && write_all(to, b, (size_t)n);
+}
+
+static int to(char **argv)
+{
+    int s = dial(argv[1], (unsigned)atoi(argv[0]));
+    struct pollfd p[2] = { { .fd = 0, .events = POLLIN }, { .fd = s, .events = POLLIN } };
+
+    while (p[0].fd >= 0 || p[1].fd >= 0) {
+        poll(p, 2, -1);
+        if (p[0].fd >= 0 && p[0].revents && !pass_on(0, s)) {
+            shutdown(s, SHUT_WR);
+            p[0].fd = -1;
+        }
+        if (p[1].fd >= 0 && p[1].revents && !pass_on(s, 1))
+            return 0;
+    }
+    return 0;
+}
+
+static int listen_for(char **argv)
+{
+    int listener = open_socket(SOCK_STREAM, (unsigned)atoi(argv[0])), on = 1;
+
+    if (daemon(1, 1))
+        return 1;
+    for (;;) {
+        int s = accept(listener, NULL, NULL);
+
+        setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        if (s >= 0 && !fork()) {
+            signal(SIGPIPE, SIG_DFL);
+            signal(SIGCHLD, SIG_DFL);
+            close(listener);
+            dup2(s, 0);
+            dup2(s, 1);
+            close(s);
+            execvp(argv[1], argv + 1);
+            _exit(127);
+        }
+        close(s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_IGN);
+    if (argc >= 4 && !strcmp(argv[1], "to"))
+        return to(argv + 2);
+    if (argc >= 4 && !strcmp(argv[1], "listen"))
+        return listen_for(argv + 2);
     if (argc >= 3 && !strcmp(argv[1], "serve"))
         return serve(argv + 2);
     if (argc == 6 && !strcmp(argv[1], "clients"))

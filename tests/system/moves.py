@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Guests that move between two hosts in QEMU (two_hosts.py).
+
+    moves.py [-v] [--moves N] [ROW...]       default: short
+
+Each row prints its checks; the last line is "N passed, N failed". Pauses are what a client sees: the longest silence of an echo that is
+asked every 5 ms.
+"""
+import argparse
+import dataclasses
+import re
+import statistics
+import sys
+import time
+
+from machine import Trouble
+from two_hosts import GUEST, TwoHosts
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    load: str = "6000"
+    how: str = "moves"
+    moves: int = 20
+    memory: int = 128               # the guest's
+    host: int = 1024                # each host's
+    dom0: str = "384M"
+    options: tuple = ("--live",)    # one after the other, again and again
+    clients: int = 0
+    vcpus: int = 1
+    pause_ms: int = 0               # at most, in the median; 0: only printed
+
+
+ROWS = [
+    Row("short", load="6000 disk /dev/xvda pages", moves=3, options=("", "--live --debug", "--live"), clients=5),
+    Row("idle", memory=512, host=1280, pause_ms=60),
+    Row("serve", memory=512, host=1280, clients=50, pause_ms=210),
+    Row("disk", load="6000 disk /dev/xvda", memory=512, host=1280),
+    Row("dirty", load="6000 dirty 64", memory=512, host=1280),
+    Row("pages", load="6000 pages", options=("--live --debug",), moves=100, vcpus=2),
+    Row("pingpong", moves=500),
+    Row("faults", load="6000 disk /dev/xvda", how="faults"),
+]
+ERRORS = ("disk_errors", "dirty_errors", "record_errors")
+
+
+class Report:
+    def __init__(self, verbose):
+        self.passed = self.failed = 0
+        self.verbose = verbose
+
+    def check(self, name, good, why=""):
+        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
+        if self.verbose or not good:
+            print("%s %s%s" % ("ok" if good else "not ok", name, "" if good else ": %s" % (why,)), flush=True)
+
+    def note(self, text):
+        print("    " + text, flush=True)
+
+
+def figures(r, silences, ends):
+    total = [e["total_ms"] / 1000 for e in ends]
+    r.note("silence: median %.0f ms, worst %.0f ms; total: median %.2f s, worst %.2f s; %.1f MB, %d rounds in the median" %
+           (statistics.median(silences), max(silences), statistics.median(total), max(total), statistics.median(e["bytes"] for e in ends) / 1e6,
+            statistics.median(e["rounds"] for e in ends)))
+    r.note("of the pause: suspend %.0f ms, from the request to 'running' %.0f ms in the median" %
+           (statistics.median(e["suspend_ms"] for e in ends), statistics.median(e["pause_ms"] for e in ends)))
+
+
+def account(host):
+    """What must not grow: free memory of the hypervisor, nodes of the store, the daemons' descriptors."""
+    text = host.must("echo mem $(xm info | sed -n 's/^free_memory *: //p') nodes $(xenstore-ls / | wc -l) fds $(for p in $(pidof xenstored xenconsoled "
+                     "zendod); do ls /proc/$p/fd; done | wc -l) journals $(ls /var/lib/zendo/migrate | wc -l)")
+    return {k: int(v) for k, v in re.findall(r"(\w+) (\d+)", text)}
+
+
+def do_moves(row, t, r):
+    t.connect_disk()
+    empty = account(t.two)
+    before = t.create(t.one, memory=row.memory, load=row.load, vcpus=row.vcpus)
+    if row.clients:
+        t.one.must("moveload clients %s 6000 %d 100000 > /tmp/clients 2>&1 &" % (GUEST, row.clients))
+    host, silences, ends = t.one, [], []
+    time.sleep(2)
+    for n in range(row.moves):
+        options = row.options[n % len(row.options)]
+        mark = t.probe.mark()
+        code, text, events = t.move(host, options=options)
+        r.check("move-%d%s" % (n + 1, options.replace(" --", "-").replace("--", "-")), code == 0 and events and events[-1]["place"] == "there", text[-400:])
+        if code:
+            return
+        time.sleep(1)
+        ends.append(events[-1])
+        silences.append(t.probe.silence(mark))
+        host = t.other(host)
+        if n == 0 or (n + 1) % 20 == 0:
+            # The first move warms the caches; an account after it must be that at the end.
+            r.note("after %d: %s" % (n + 1, t.probe.ask()))
+    finish(row, t, r, host, before, empty, silences, ends)
+
+
+def finish(row, t, r, host, before, empty, silences, ends):
+    after = t.probe.ask()
+    figures(r, silences, ends)
+    for key in ERRORS:
+        r.check(key, after[key] == 0, after)
+    if "disk" in row.load:
+        r.check("disk-goes-on", after["disk"] > before["disk"], after)
+    drift = ((after["real"] - before["real"]) / 1e6 - (after["at"] - before["at"])) * 1000
+    mono = ((after["mono"] - before["mono"]) / 1e6 - (after["at"] - before["at"])) * 1000
+    r.note("clock against the world's: %+.0f ms, monotonic %+.0f ms" % (drift, mono))
+    r.check("clock", abs(drift) < 50 + 5 * len(ends) and abs(mono) < 50 + 5 * len(ends), "%.0f ms, %.0f ms" % (drift, mono))
+    if row.pause_ms:
+        r.check("pause", statistics.median(silences) <= row.pause_ms, "median %.0f ms, to be at most %d" % (statistics.median(silences), row.pause_ms))
+    if row.clients:
+        t.one.run("killall -INT moveload")
+        _, said = t.one.run("sleep 1; tail -n 1 /tmp/clients")
+        r.note(said)
+        r.check("connections", " 0 wrong, 0 of" in said, said)
+    r.check("one-copy", t.one.must("xm list").count("demo") + t.two.must("xm list").count("demo") == 1)
+    away = t.other(host)
+    left = account(away)
+    if away is t.two and "mem" in empty:
+        r.check("nothing-left", left["journals"] == 0 and left["mem"] >= empty["mem"] - 2 and left["nodes"] <= empty["nodes"] + 2 and
+                left["fds"] <= empty["fds"] + 1, "%s and not %s" % (left, empty))
+    else:
+        r.check("nothing-left", left["journals"] == 0, left)
+    r.check("destroy", host.run("xm destroy demo")[0] == 0)
+
+
+# --- each side killed and cut at each step, with real guests -----------------------------------------------------------------------
+
+POINTS = """out-connected out-offered out-answered out-begun out-started out-memory out-suspending out-suspended out-sent out-prepared out-committed
+out-go out-running out-destroying out-destroyed out-told in-connected in-offered in-answered in-begun in-memory in-complete in-prepared
+in-said-prepared in-go in-decided in-runs in-noted in-said-running in-destroyed""".split()
+
+
+def states(t):
+    """Where the guest is, by both hosts' lists: {host: [(name, state)]}."""
+    found = {}
+    for h in (t.one, t.two):
+        found[h.number] = re.findall(r"^(demo\S*) +\d+ +\d+ +\d+\s+(\S+)", h.must("xm list"), re.M)
+    return found
+
+
+def settled(t, timeout=60):
+    """Waits until exactly one copy is left and nobody has anything to end; how they stand."""
+    end = time.time() + timeout
+    while True:
+        now = states(t)
+        all_ = [(n, name, state) for n, v in now.items() for name, state in v]
+        if len(all_) == 1 and all_[0][1] == "demo" and "s" not in all_[0][2] and "p" not in all_[0][2]:
+            return all_[0][0], now
+        if time.time() > end:
+            return 0, now
+        time.sleep(1)
+
+
+def do_faults(row, t, r):
+    t.connect_disk()
+    t.create(t.one, memory=row.memory, load=row.load)
+    host, table = t.one, []
+    for how in ("kill", "cut"):
+        for point in POINTS:
+            away = t.other(host)
+            away.must("echo %s > /tmp/fault" % ("%s:%s" % (point, how) if point.startswith("in-") else ""))
+            host.start("ZENDO_MIGRATE_FAULT=%s:%s xm migrate --live -s 'moveload to 8003' demo 10.0.3.1%d" % (point, how, away.number))
+            code, said = host.finish(200)
+            at, now = settled(t)
+            good = at != 0
+            said = [x for x in said.splitlines() if x.startswith("xm migrate:") or "runs on" in x][-1:]
+            table.append((point, how, "source" if at == host.number else "target" if at else "?", (said or ["killed"])[0]))
+            r.check("%s-%s" % (point, how), good, "%s; said %s" % (now, said))
+            if not good:
+                return
+            status = t.probe.ask(30)
+            if status["disk_errors"]:
+                r.check("disk-after-%s-%s" % (point, how), False, status)
+            host = t.one if at == 1 else t.two
+            for h in (t.one, t.two):
+                h.run("rm -f /tmp/fault")
+    print("| step | broken by | runs on | the source said |\n| --- | --- | --- | --- |")
+    for line in table:
+        print("| %s | %s | %s | %s |" % line)
+
+
+def run_row(row, r):
+    print("%s: guest of %d MB, %s" % (row.name, row.memory, row.load), flush=True)
+    try:
+        with TwoHosts("moves-" + row.name, memory=row.host, dom0_mem=row.dom0) as t:
+            globals()["do_" + row.how](row, t, r)
+    except Trouble as e:
+        r.check("hosts", False, e)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("-v", "--verbose", action="store_true")
+    p.add_argument("--moves", type=int, default=0)
+    p.add_argument("rows", nargs="*", default=[])
+    o = p.parse_args()
+    r = Report(o.verbose)
+    for row in ROWS:
+        if row.name in (o.rows or ["short"]):
+            run_row(dataclasses.replace(row, moves=o.moves or row.moves), r)
+    print("%d passed, %d failed" % (r.passed, r.failed))
+    return r.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
