@@ -12,7 +12,7 @@ HV ?= $(B)/zendo.elf
 FLAVOUR ?= amd64
 
 # The verbs that a fresh machine starts with: before anything is built, say what is missing and install it.
-ifneq ($(filter run demo check soak iso bench system guests-check,$(MAKECMDGOALS)),)
+ifneq ($(filter run demo demo-migrate moves check soak iso bench system guests-check,$(MAKECMDGOALS)),)
 ifneq ($(shell scripts/packages.sh >&2 && echo ok),ok)
 $(error packages are missing, see above)
 endif

@@ -56,6 +56,9 @@ $(B)/demo-%.img: $(B)/guest-%.gz $(B)/firewall-%.gz $(B)/logserver-%.gz $(DEMO_S
 demo: $(HV) $(B)/dom0-$(FLAVOUR).gz $(B)/demo-$(FLAVOUR).img
 	@HV=$(HV) FLAVOUR=$(FLAVOUR) scripts/demo.py
 
+demo-migrate: $(HV) $(B)/dom0-$(FLAVOUR).gz $(B)/move-$(FLAVOUR).img
+	@HV=$(HV) scripts/demo_migrate.py
+
 # Domain 0 with Debian's xl, xenstored, xenconsoled in place of ours: make stock-image; make run TOOLS=stock.
 $(B)/xen-tools/version: scripts/fetch-xen-tools.sh scripts/fetch-programs.sh
 	rm -rf $(B)/xen-tools
@@ -96,7 +99,7 @@ $(B)/zendo.iso: $(B)/zendo.gz $(B)/dom0-$(FLAVOUR).gz scripts/make-iso.sh
 	FLAVOUR=$(FLAVOUR) scripts/make-iso.sh $@
 
 .PRECIOUS: $(B)/kernel/%/version $(B)/dom0-%.gz $(B)/guest-%.gz $(B)/data-%.img $(B)/firewall-%.gz $(B)/logserver-%.gz $(B)/demo-%.img
-.PHONY: run iso dom0 stock-image demo
+.PHONY: run iso dom0 stock-image demo demo-migrate
 TOOLS ?= zendo
 RUN_IMAGE := $(B)/dom0-$(FLAVOUR)$(if $(filter stock,$(TOOLS)),-stock).gz
 dom0: $(B)/dom0-$(FLAVOUR).gz

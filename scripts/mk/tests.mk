@@ -69,9 +69,14 @@ soak: $(HV) $(B)/zendo.gz $(DOM0) $(B)/debian.img $(B)/unit/t_sched_credit
 	STEPS_LONG=10 $(B)/unit/t_sched_credit
 	@scripts/check.py soak
 
-check-build: all toolstack guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0) $(B)/demo-$(FLAVOUR).img $(B)/data-$(FLAVOUR).img
+# Guests that move between two hosts: rows of tests/system/moves.py.
+.PHONY: moves
+moves: $(HV) $(DOM0) $(B)/move-$(FLAVOUR).img
+	@tests/system/moves.py -v $(T)
+
+check-build: all toolstack guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0) $(B)/demo-$(FLAVOUR).img $(B)/data-$(FLAVOUR).img $(B)/move-$(FLAVOUR).img
 check:
 	@rc=0; $(MAKE) --no-print-directory -k -j$(JOBS) check-build >$(B)-check.log 2>&1 || rc=$$?; \
 	mkdir -p $(B); mv $(B)-check.log $(B)/check-build.log; \
 	[ $$rc = 0 ] || grep -E 'error:|Error |undefined reference|\*\*\*' $(B)/check-build.log | head -n 40; \
-	BUILT=$$rc scripts/check.py headers includes docs unit corpus toolstack guests linux demo
+	BUILT=$$rc scripts/check.py headers includes docs unit corpus toolstack guests linux moves demo

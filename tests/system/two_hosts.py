@@ -298,6 +298,7 @@ class TwoHosts:
     def __init__(self, name, memory=1024, dom0_mem="384M", cpus=1, hv=None, flavour="amd64", extra="", disk_mb=64, dom0_extra="", cpu=("max", "max"), kernel=""):
         self.name, self.flavour = name, flavour
         self.hv = hv or os.environ.get("HV") or os.path.join(BUILD, "zendo.elf")
+        self.tool = "xl" if "stock" in dom0_extra else "xm"
         self.memory, self.dom0_mem, self.cpus, self.extra, self.cpu, self.kernel = memory, dom0_mem, cpus, dom0_extra, cpu, kernel
         self.folder = tempfile.mkdtemp(prefix="zendo-two-")
         self.disk = Disk(disk_mb)
@@ -372,7 +373,7 @@ class TwoHosts:
                  'extra="console=hvc0 quiet zendo.name=%s zendo.role=move zendo.ip=%s/24 zendo.gw=10.0.2.2 zendo.load=%s"' % (name, GUEST, load.replace(" ", ",")),
                  'vif=["bridge=xenbr0,mac=00:16:3e:00:00:50"]'] + (['disk=["phy:/dev/nbd0,xvda,w!"]'] if disk else []) + ([more] if more else [])
         host.must("printf '%%s\\n' %s > /tmp/%s.cfg" % (" ".join("'%s'" % line for line in lines), name))
-        host.must("xm create -q /tmp/%s.cfg" % name, 120)
+        host.must("%s create -q /tmp/%s.cfg" % (self.tool, name), 120)
         self.probe = Probe(self.udp)
         return self.probe.ask(120)
 

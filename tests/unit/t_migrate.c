@@ -5,7 +5,7 @@
  * two copies run; in the end exactly one runs (none only if the machine that had it was started anew); nothing is left
  * paused, suspended or half made; the message named the right place. `t_migrate --table` prints what became of each.
  * sources: toolstack/lib/migrate_send.c toolstack/lib/migrate_receive.c toolstack/lib/migrate_resolve.c toolstack/lib/migrate_journal.c
- * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_fault.c toolstack/lib/fault.c
+ * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_data.c toolstack/lib/migrate_fault.c toolstack/lib/fault.c
  * libs: -ljson-c -luuid
  */
 #include <setjmp.h>
@@ -106,9 +106,27 @@ static int put_bytes(struct wire *w, unsigned n, unsigned seed)
     return rc;
 }
 
+/* As pages go: many pieces at once, small ones before them. */
+static int put_pages(struct wire *w, unsigned n, unsigned seed)
+{
+    static unsigned char b[STREAM_BYTES];
+    struct iovec v[200];
+    unsigned count = 0, at = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        world->sum_out = world->sum_out * 31 + (b[i] = (unsigned char)(seed * 3 + i / 7));
+    for (; at < n && count < 200; count++) {
+        size_t size = count % 9 ? 4096 : 24;
+
+        v[count] = (struct iovec){ b + at, n - at < size ? n - at : size };
+        at += (unsigned)v[count].iov_len;
+    }
+    return wire_data_writev(w, v, count);
+}
+
 static int op_memory(void *arg, struct wire *w)
 {
-    return fails("memory") ? fault(-EIO, "memory") : put_bytes(w, STREAM_BYTES, 1);
+    return fails("memory") ? fault(-EIO, "memory") : put_pages(w, STREAM_BYTES, 1);
 }
 
 static int op_suspend(void *arg)
@@ -134,13 +152,13 @@ static int op_resume(void *arg, uint32_t domid)
 
 static int op_receive(void *arg, struct wire *w, uint32_t *domid)
 {
-    unsigned char b[700];
+    unsigned char b[9000];
     int rc = 0;
 
     world->copy[1] = HALF_MADE;
     migrate_point("in-memory", w);
     for (unsigned left = 2 * STREAM_BYTES; left && !rc;) {
-        unsigned n = left < sizeof(b) ? left : sizeof(b);
+        unsigned most = left % 5 ? sizeof(b) : 100, n = left < most ? left : most;
 
         rc = fails("receive") && left < STREAM_BYTES ? fault(-ENOMEM, "memory: none left") : wire_data_read(w, b, n);
         for (unsigned i = 0; i < n; i++)

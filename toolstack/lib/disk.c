@@ -179,14 +179,17 @@ int disk_attach(uint32_t domid, const struct disk_config *d)
 void disk_release(const struct device *dev)
 {
     char *kind = store_read("%s/zendo", dev->record), *node = store_read("%s/node", dev->record);
-    char *script = store_read("%s/script", dev->record);
+    char *script = store_read("%s/script", dev->record), *given = store_read("%s/params", dev->record);
+    /* A network disk that somebody else connected is given by its name, as a block device: it stays connected. */
+    bool ours = node && !strncmp(node, "/dev/nbd", 8) && !(given && !strcmp(given, node));
 
     if (kind && !strcmp(kind, "script") && script && device_run_script(dev, script, "remove", NULL, NULL)) {
         warn("%s", fault_text());
         fault_clear();
     }
-    if (kind && !strcmp(kind, "builtin") && node && !strncmp(node, "/dev/nbd", 8))
+    if (kind && !strcmp(kind, "builtin") && ours)
         nbd_detach(node);
+    free(given);
     free(kind);
     free(node);
     free(script);

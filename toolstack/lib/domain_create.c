@@ -347,7 +347,8 @@ static int tell_made(struct making *m)
 
 static int tell_store(struct making *m)
 {
-    int rc = write_nodes(m);
+    /* Written before, when the domain was made: then only the rings are new, and its devices stay. */
+    int rc = m->options->made ? domain_write_rings(m->domid, m->built.store_mfn, m->built.console_mfn) : write_nodes(m);
 
     if (rc)
         return rc;

@@ -151,6 +151,16 @@ int domain_write_nodes(const struct domain_nodes *n)
     return rc;
 }
 
+int domain_write_rings(uint32_t domid, xen_pfn_t store_mfn, xen_pfn_t console_mfn)
+{
+    char home[48];
+
+    snprintf(home, sizeof(home), "/local/domain/%u", domid);
+    int rc = store_put(home, "store/ring-ref", "%llu", (unsigned long long)store_mfn);
+
+    return rc ? rc : store_put(home, "console/ring-ref", "%llu", (unsigned long long)console_mfn);
+}
+
 /* A guest's directory names its vm, but the guest may not write that node: it is domain 0's. */
 static int remove_all(uint32_t domid)
 {

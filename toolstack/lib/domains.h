@@ -76,6 +76,8 @@ struct domain_nodes {
     xen_pfn_t store_mfn, console_mfn;
 };
 int domain_write_nodes(const struct domain_nodes *n);
+/* Where its rings are, once that is known. */
+int domain_write_rings(uint32_t domid, xen_pfn_t store_mfn, xen_pfn_t console_mfn);
 /* Takes all nodes of a domain away: /local/domain/N, /libxl/N, /vm/UUID, /zendo/domain/N. */
 int domain_remove_nodes(uint32_t domid);
 

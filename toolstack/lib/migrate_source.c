@@ -23,11 +23,7 @@ static void tell(struct migrate_guest_out *g, const char *phase)
 /* The stream goes over the wire. */
 static int to_wire(void *arg, const struct iovec *piece, unsigned n)
 {
-    int rc = 0;
-
-    for (unsigned i = 0; i < n && !rc; i++)
-        rc = wire_data_write(arg, piece[i].iov_base, piece[i].iov_len);
-    return rc;
+    return wire_data_writev(arg, piece, n);
 }
 
 static uint64_t on_the_way(const struct migrate_guest_out *g)

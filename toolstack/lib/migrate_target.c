@@ -30,11 +30,7 @@ static int target_check(void *arg, struct json_object *offer, struct json_object
 
 static int from_wire(void *arg, const struct iovec *piece, unsigned n)
 {
-    int rc = 0;
-
-    for (unsigned i = 0; i < n && !rc; i++)
-        rc = wire_data_read(arg, piece[i].iov_base, piece[i].iov_len);
-    return rc;
+    return wire_data_readv(arg, piece, n);
 }
 
 /* Devices while memory flows: their back ends are waiting when the guest comes. What came must be what was offered: the journal has its

@@ -5,6 +5,7 @@
  */
 #include "migrate_wire.h"
 #include "fault.h"
+#include "migrate_wire_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OUT_BUFFER (256U << 10)
 #define PIPE_BYTES (1 << 20)
 #define DEPTH_MAX 8
-
-struct head {
-    uint32_t type, length;
-};
 
 int wire_begin(struct wire *w, int in, int out, const char *peer)
 {
@@ -32,15 +28,15 @@ int wire_begin(struct wire *w, int in, int out, const char *peer)
     fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
     fcntl(in, F_SETPIPE_SZ, PIPE_BYTES); /* fails for what is no pipe, which is fine */
     fcntl(out, F_SETPIPE_SZ, PIPE_BYTES);
-    w->buf = malloc(OUT_BUFFER);
-    w->piece = malloc(WIRE_DATA_MAX);
-    return w->buf && w->piece ? 0 : fault(-ENOMEM, "migration: no memory for its buffers");
+    w->buf = malloc(WIRE_GATHER);
+    w->ahead = malloc(WIRE_AHEAD);
+    return w->buf && w->ahead ? 0 : fault(-ENOMEM, "migration: no memory for its buffers");
 }
 
 void wire_end(struct wire *w)
 {
     free(w->buf);
-    free(w->piece);
+    free(w->ahead);
     if (w->in >= 0)
         close(w->in);
     if (w->out >= 0 && w->out != w->in)
@@ -68,14 +64,14 @@ static int64_t clock_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-static int lost(struct wire *w, const char *what)
+int wire_lost(struct wire *w, const char *what)
 {
     w->broken = true;
     return fault(-EPIPE, "host %s: the connection is lost (%s)", w->peer, what);
 }
 
 /* Until the descriptor can be used. The clock is asked again after each signal and each stop that was not meant. */
-static int wait_ready(struct wire *w, int fd, short events, unsigned timeout_ms)
+int wire_wait(struct wire *w, int fd, short events, unsigned timeout_ms)
 {
     int64_t end = clock_ms() + timeout_ms;
 
@@ -94,11 +90,11 @@ static int wait_ready(struct wire *w, int fd, short events, unsigned timeout_ms)
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
-            return lost(w, strerror(errno));
+            return wire_lost(w, strerror(errno));
     }
 }
 
-static int take(struct wire *w, void *at, size_t n, unsigned timeout_ms)
+int wire_take(struct wire *w, void *at, size_t n, unsigned timeout_ms)
 {
     char *p = at;
 
@@ -106,11 +102,11 @@ static int take(struct wire *w, void *at, size_t n, unsigned timeout_ms)
         ssize_t got = read(w->in, p, n);
 
         if (!got)
-            return lost(w, "it closed it");
+            return wire_lost(w, "it closed it");
         if (got < 0 && errno != EAGAIN && errno != EINTR)
-            return lost(w, strerror(errno));
+            return wire_lost(w, strerror(errno));
         if (got < 0) {
-            int rc = wait_ready(w, w->in, POLLIN, timeout_ms);
+            int rc = wire_wait(w, w->in, POLLIN, timeout_ms);
 
             if (rc)
                 return rc;
@@ -124,12 +120,12 @@ static int take(struct wire *w, void *at, size_t n, unsigned timeout_ms)
 }
 
 /* The reason of an ABORT, as far as it is one: it is for people only. */
-static int take_abort(struct wire *w, uint32_t length)
+int wire_take_abort(struct wire *w, uint32_t length)
 {
     char text[512] = "";
     struct json_object *o = NULL;
     const char *reason = NULL;
-    int rc = length < sizeof(text) ? take(w, text, length, 2000) : -EPROTO;
+    int rc = length < sizeof(text) ? wire_take(w, text, length, 2000) : -EPROTO;
 
     text[length < sizeof(text) ? length : 0] = 0;
     if (!rc)
@@ -145,14 +141,14 @@ static int take_abort(struct wire *w, uint32_t length)
 }
 
 /* The peer may have said why it closes; that is worth more than "broken pipe". */
-static int write_failed(struct wire *w, int error)
+int wire_write_failed(struct wire *w, int error)
 {
-    struct head h;
+    struct wire_head h;
 
-    if (!w->broken && !take(w, &h, sizeof(h), 500) && h.type == WIRE_ABORT)
-        return take_abort(w, h.length);
+    if (!w->broken && !wire_take(w, &h, sizeof(h), 500) && h.type == WIRE_ABORT)
+        return wire_take_abort(w, h.length);
     fault_clear();
-    return lost(w, strerror(error));
+    return wire_lost(w, strerror(error));
 }
 
 static int give(struct wire *w, const void *at, size_t n)
@@ -163,9 +159,9 @@ static int give(struct wire *w, const void *at, size_t n)
         ssize_t put = write(w->out, p, n);
 
         if (put < 0 && errno != EAGAIN && errno != EINTR)
-            return write_failed(w, errno);
+            return wire_write_failed(w, errno);
         if (put < 0) {
-            int rc = wait_ready(w, w->out, POLLOUT, w->silence_ms);
+            int rc = wire_wait(w, w->out, POLLOUT, w->silence_ms);
 
             if (rc)
                 return rc;
@@ -180,7 +176,7 @@ static int give(struct wire *w, const void *at, size_t n)
 
 static int give_message(struct wire *w, uint32_t type, const void *body, size_t n)
 {
-    struct head h = { type, (uint32_t)n };
+    struct wire_head h = { type, (uint32_t)n };
     int rc = w->broken ? fault(-EPIPE, "host %s: the connection is lost", w->peer) : give(w, &h, sizeof(h));
 
     return rc ? rc : give(w, body, n);
@@ -216,7 +212,7 @@ static int parse_body(struct wire *w, const char *text, size_t n, struct json_ob
 static int take_body(struct wire *w, uint32_t n, struct json_object **body)
 {
     char *text = malloc((size_t)n + 1);
-    int rc = text ? take(w, text, n, w->silence_ms) : fault(-ENOMEM, "migration: no memory for a message");
+    int rc = text ? wire_take(w, text, n, w->silence_ms) : fault(-ENOMEM, "migration: no memory for a message");
 
     if (!rc) {
         text[n] = 0;
@@ -228,15 +224,15 @@ static int take_body(struct wire *w, uint32_t n, struct json_object **body)
 
 int wire_receive(struct wire *w, enum wire_type *type, struct json_object **body, unsigned timeout_ms)
 {
-    struct head h;
-    int rc = w->broken ? fault(-EPIPE, "host %s: the connection is lost", w->peer) : take(w, &h, sizeof(h), timeout_ms);
+    struct wire_head h;
+    int rc = w->broken ? fault(-EPIPE, "host %s: the connection is lost", w->peer) : wire_take(w, &h, sizeof(h), timeout_ms);
 
     *body = NULL;
     if (rc)
         return rc;
     *type = h.type;
     if (h.type == WIRE_ABORT)
-        return take_abort(w, h.length);
+        return wire_take_abort(w, h.length);
     if (!h.type || h.type > WIRE_LAST || h.type == WIRE_DATA || h.length > WIRE_TEXT_MAX) {
         w->broken = true;
         return fault(-EPROTO, "host %s: a message of type %u and %u bytes where none such can be", w->peer, h.type, h.length);
@@ -257,88 +253,6 @@ int wire_expect(struct wire *w, enum wire_type type, struct json_object **body, 
     }
     json_object_put(unused);
     return rc;
-}
-
-int wire_data_flush(struct wire *w)
-{
-    struct pollfd p = { .fd = w->in, .events = POLLIN };
-    struct head h;
-    int rc;
-
-    if (!w->used)
-        return 0;
-    /* Nothing but an ABORT can come now. */
-    if (!w->broken && poll(&p, 1, 0) > 0) {
-        rc = take(w, &h, sizeof(h), 2000);
-        if (rc)
-            return rc;
-        w->broken = true;
-        return h.type == WIRE_ABORT ? take_abort(w, h.length) : fault(-EPROTO, "host %s: speaks while it should listen", w->peer);
-    }
-    rc = give_message(w, WIRE_DATA, w->buf, w->used);
-    w->used = 0;
-    return rc;
-}
-
-int wire_data_write(void *arg, const void *bytes, size_t n)
-{
-    struct wire *w = arg;
-    const unsigned char *p = bytes;
-    int rc = 0;
-
-    while (n && !rc) {
-        size_t some = OUT_BUFFER - w->used < n ? OUT_BUFFER - w->used : n;
-
-        memcpy(w->buf + w->used, p, some);
-        w->used += some;
-        p += some;
-        n -= some;
-        if (w->used == OUT_BUFFER)
-            rc = wire_data_flush(w);
-    }
-    return rc;
-}
-
-static int next_piece(struct wire *w)
-{
-    struct head h;
-    int rc = w->broken ? fault(-EPIPE, "host %s: the connection is lost", w->peer) : take(w, &h, sizeof(h), w->silence_ms);
-
-    if (rc)
-        return rc;
-    if (h.type == WIRE_ABORT)
-        return take_abort(w, h.length);
-    if (h.type != WIRE_DATA || !h.length || h.length > WIRE_DATA_MAX) {
-        w->broken = true;
-        return fault(-EPROTO, "host %s: a message of type %u and %u bytes within the guest's stream", w->peer, h.type, h.length);
-    }
-    w->piece_used = 0;
-    w->piece_size = h.length;
-    rc = take(w, w->piece, h.length, w->silence_ms);
-    if (rc)
-        w->piece_size = 0;
-    return rc;
-}
-
-int wire_data_read(void *arg, void *bytes, size_t n)
-{
-    struct wire *w = arg;
-    unsigned char *p = bytes;
-
-    while (n) {
-        size_t some = w->piece_size - w->piece_used;
-        int rc = some ? 0 : next_piece(w);
-
-        if (rc)
-            return rc;
-        some = w->piece_size - w->piece_used;
-        some = some < n ? some : n;
-        memcpy(p, w->piece + w->piece_used, some);
-        w->piece_used += some;
-        p += some;
-        n -= some;
-    }
-    return 0;
 }
 
 void wire_abort(struct wire *w, const char *reason)
@@ -407,7 +321,7 @@ int wire_hello(struct wire *w, char **host)
     json_object_object_add(o, "host", json_object_new_string(fault_printable(name)));
     rc = give(w, mine, sizeof(mine));
     rc = rc ? rc : wire_send(w, WIRE_HELLO, o);
-    rc = rc ? rc : take(w, theirs, sizeof(theirs), w->silence_ms);
+    rc = rc ? rc : wire_take(w, theirs, sizeof(theirs), w->silence_ms);
     if (!rc && theirs[0] != WIRE_MAGIC)
         rc = no_greeting(w, theirs);
     if (!rc && theirs[1] != WIRE_VERSION) {

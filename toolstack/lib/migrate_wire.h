@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct json_object;
 
@@ -41,8 +42,9 @@ struct wire {
     uint64_t sent, received;     /* bytes */
     unsigned char *buf;          /* of outgoing data */
     size_t used;
-    unsigned char *piece;        /* of incoming data */
-    size_t piece_used, piece_size;
+    unsigned char *ahead;        /* incoming data that was read and not yet asked for */
+    size_t ahead_used, ahead_size;
+    size_t piece_left;           /* of the piece that is being taken: not read yet */
     bool broken;                 /* no use to say anything more */
 };
 
@@ -60,10 +62,12 @@ int wire_receive(struct wire *w, enum wire_type *type, struct json_object **body
 /* The next one, which must be of that type. */
 int wire_expect(struct wire *w, enum wire_type type, struct json_object **body, unsigned timeout_ms);
 
-/* The guest's stream: bytes in, bytes out, in the shape of stream.h's callbacks (arg: struct wire *). */
-int wire_data_write(void *arg, const void *bytes, size_t n);
+/* The guest's stream: bytes in, bytes out. Small pieces are gathered, large ones go from and to where they are. */
+int wire_data_write(struct wire *w, const void *bytes, size_t n);
+int wire_data_writev(struct wire *w, const struct iovec *piece, unsigned n);
 int wire_data_flush(struct wire *w);
-int wire_data_read(void *arg, void *bytes, size_t n);
+int wire_data_read(struct wire *w, void *bytes, size_t n);
+int wire_data_readv(struct wire *w, const struct iovec *piece, unsigned n);
 
 /* Greets and is greeted; keeps the peer's name for messages in *host (to be freed). */
 int wire_hello(struct wire *w, char **host);

@@ -16,7 +16,7 @@ ip link set eth1 up
 ip addr add "10.0.3.1$me/24" dev eth1
 export PATH=$PATH:/data
 # Whoever comes to port 8003 gets a receiver: the other end of -s "moveload to 8003". The file fault breaks it (migrate_fault.c).
-printf '#!/bin/sh\nexport ZENDO_MIGRATE_FAULT=$(cat /tmp/fault 2>/dev/null)\nrm -f /tmp/fault\nexec xm migrate-receive 2>>/tmp/receive.log\n' > /tmp/receive
+printf '#!/bin/sh\nexport ZENDO_MIGRATE_FAULT=$(cat /tmp/fault 2>/dev/null)\nrm -f /tmp/fault\nexec %s migrate-receive 2>>/tmp/receive.log\n' "$(basename "$(which xm xl | head -n 1)")" > /tmp/receive
 chmod 755 /tmp/receive
 moveload listen 8003 /tmp/receive
 echo "zendo: host $me is ready"
