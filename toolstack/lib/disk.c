@@ -42,6 +42,8 @@ static int disk_write_nodes(const struct device *dev, const struct disk_config *
     rc = rc ? rc : device_put_front(dev, "trusted", "%d", d->trusted);
     /* Ours: whether there is something to release, and how. */
     rc = rc ? rc : store_put(dev->record, "zendo", script ? "script" : "builtin");
+    if (d->format == DISK_QCOW2) /* for a save: an image looks raw from outside */
+        rc = rc ? rc : store_put(dev->record, "zendo-format", "qcow2");
     return rc;
 }
 

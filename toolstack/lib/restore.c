@@ -8,8 +8,10 @@
 #include "domains.h"
 #include "fault.h"
 #include "restore_private.h"
+#include "store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -129,12 +131,30 @@ static int fill_domain(void *arg, uint32_t domid, const struct build_rings *ring
     return rc;
 }
 
+/* A kernel says once, when it starts, what requests it takes; one that has suspended when it was asked takes them. */
+static int note_features(uint32_t domid)
+{
+    static const char *const features[] = { "feature-suspend", "feature-poweroff", "feature-reboot" };
+    char path[48];
+    int rc = 0;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control", domid);
+    for (unsigned i = 0; i < sizeof(features) / sizeof(*features) && !rc; i++)
+        rc = store_put(path, features[i], "1");
+    return rc;
+}
+
+static int ready(uint32_t domid, void *arg)
+{
+    return note_features(domid);
+}
+
 int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_options *o, struct restored *out)
 {
     *out = (struct restored){ 0 };
     struct filling f = { c, from, o, &out->config, out };
     const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices,
-        .made = o->made, .made_arg = o->arg };
+        .made = o->made, .made_arg = o->arg, .ready = ready };
     int rc = read_head(from, o, &out->config);
 
     return rc ? rc : domain_create(c, &out->config, &options, &out->domid);
