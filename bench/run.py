@@ -46,6 +46,7 @@ OF_BARE = {"linux-getppid": 1.78, "linux-write-null": 1.45, "linux-signal": 1.25
            "linux-mprotect-fault": 1.59, "linux-pipe-round-trip": 1.49}
 OF_REFERENCE = 1.0
 HALF_OF_REFERENCE = ("guest-create", "guest-destroy")      # creation and destruction
+THIRD_OF_REFERENCE = ("guest-save-", "guest-restore-")
 MORE_IS_BETTER = ("guest-disk-", "guest-net-")
 NOT_OURS = {"rdtsc", "tsc-at-guest-main"}           # no aim: the first is the cost of measuring
 
@@ -209,18 +210,26 @@ def measure_linux(image, ctx):
     return {k: int(v) for k, v in FIGURE.findall(text)}
 
 
-def measure_guests(image, ctx):
+def toolstack(image, ctx, script, memory=2048, dom0="768M"):
     """Domain 0's image belongs to the system: Debian's tools on the reference, ours on Zendo."""
     system = os.path.join(ROOT, "build/dom0-amd64%s.gz" % ("" if image == ctx.hv else "-stock"))
-    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU, "-smp", "1", "-m", "2048", "-nodefaults", "-display", "none",
+    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU, "-smp", "1", "-m", str(memory), "-nodefaults", "-display", "none",
             "-monitor", "none", "-serial", "stdio", "-no-reboot", "-nic", "none",
             "-drive", "file=%s/build/data-amd64.img,format=raw,if=virtio,snapshot=on" % ROOT,
-            "-kernel", image, "-append", HV_ARGS.replace("512M", "768M"),
-            "-initrd", "%s console=hvc0 quiet zendo.script=bench_guests.sh,%s" % (ctx.kernel, system), *ICOUNT]
+            "-kernel", image, "-append", HV_ARGS.replace("512M", dom0),
+            "-initrd", "%s console=hvc0 quiet zendo.script=%s,%s" % (ctx.kernel, script, system), *ICOUNT]
     text = console_of(argv, "zendo: script .* ends", 900)      # powering off takes the reference for ever
     for line in re.findall(r"^not ok .*", text, re.M):
         print("bench: " + line, file=sys.stderr)
     return {k: int(v) for k, v in FIGURE.findall(text)}
+
+
+def measure_guests(image, ctx):
+    return toolstack(image, ctx, "bench_guests.sh")
+
+
+def measure_save(image, ctx):
+    return toolstack(image, ctx, "bench_save.sh", 3072, "1280M")
 
 
 def measure_wall(image, ctx):
@@ -234,7 +243,7 @@ def measure_wall(image, ctx):
 
 # what measures, is there a bare figure, how often: the median of several, taken in turns
 KINDS = {"entry": (measure_entry, False, 1), "guest": (measure_guest, False, 1), "linux": (measure_linux, True, 1),
-         "guests": (measure_guests, False, 1), "wall": (measure_wall, True, 3)}
+         "guests": (measure_guests, False, 1), "save": (measure_save, False, 1), "wall": (measure_wall, True, 3)}
 
 
 def measure_kind(kind, images, results, ctx):
@@ -255,7 +264,7 @@ def measure_kind(kind, images, results, ctx):
 def aim_of(name, bare, reference):
     if name in OF_BARE and bare:
         return int(OF_BARE[name] * bare)
-    factor = 0.5 if name.startswith(HALF_OF_REFERENCE) else OF_REFERENCE
+    factor = 0.5 if name.startswith(HALF_OF_REFERENCE) else 1 / 3 if name.startswith(THIRD_OF_REFERENCE) else OF_REFERENCE
     return int(factor * reference) if reference else None
 
 
@@ -287,7 +296,7 @@ def main():
     p.add_argument("--build", default=os.path.join(ROOT, "build/bench"))
     p.add_argument("--out", help="also write the figures there, as JSON")
     p.add_argument("--only-zendo", action="store_true", help="while tuning: neither bare nor reference")
-    p.add_argument("kinds", nargs="*", metavar="KIND", help="entry, guest, linux, guests, wall; default: all")
+    p.add_argument("kinds", nargs="*", metavar="KIND", help="entry, guest, linux, guests, save, wall; default: all")
     ctx = p.parse_args()
     os.makedirs(ctx.build, exist_ok=True)
     kinds = ctx.kinds or list(KINDS)

@@ -18,6 +18,7 @@ cp scripts/dom0/init "$root/init"
 for name in poweroff reboot halt; do cp scripts/dom0/poweroff "$root/scripts/bin/$name"; done
 cp tests/system/dom0/*.sh scripts/demo/*.sh scripts/dom0/shrc "$root/scripts/"
 ${CC:-gcc} -O2 -Wall -static -pthread -o "$root/scripts/bin/mixload" tests/system/dom0/mixload.c
+${CC:-gcc} -O2 -Wall -static -o "$root/scripts/bin/clockof" tests/system/dom0/clockof.c
 ${CC:-gcc} -O2 -Wall -static -o "$root/scripts/bin/logdirty" tests/system/dom0/logdirty.c -lxenforeignmemory -lxencall -lxentoolcore -lxentoollog
 cp scripts/guest/roles/udhcpc "$root/scripts/bin/udhcpc-script"
 chmod 755 "$root/init" "$root/scripts/bin/"*

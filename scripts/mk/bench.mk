@@ -1,4 +1,4 @@
-# Zendo beside the reference hypervisor, as a table: bench/run.py says how. make bench [T="entry guest linux guests wall"].
+# Zendo beside the reference hypervisor, as a table: bench/run.py says how. make bench [T="entry guest linux guests save wall"].
 .PHONY: bench
 BENCH_GUESTS := $(B)/dom0-amd64.gz $(B)/dom0-amd64-stock.gz $(B)/data-amd64.img
 bench: $(HV) $(B)/guests/bench.elf $(B)/kernel/$(FLAVOUR)/version $(if $(filter-out entry guest linux wall,$(or $(T),all)),$(BENCH_GUESTS))

@@ -44,6 +44,7 @@ class Config:
     iso: int = -1                       # GRUB's CD: number of the menu entry
     disk: str = ""                      # what domain 0 calls the disk that is added
     disk_mb: int = 320
+    keep_disk: bool = False             # what an earlier machine of this row left on it stays
     extra: str = ""                     # the image with more in it: "-stress"
     data: object = False                # the disk with what guests are made of (/data); a word: another than build/data-FLAVOUR.img
     net: bool = False                   # a server behind the network card (soak.Server)
@@ -145,6 +146,18 @@ TABLE = [
            qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=256 zendo.netmb=64"),
     Config("guest-ocf", script="ocf.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, extra="-ocf", timeout=400),
     Config("guest-churn", script="churn.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
+
+    # Saved and restored while they work.
+    Config("save", script="save.sh", cpus=2, memory=1536, dom0_mem="640M", data=True, timeout=400,
+           kernel="zendo.steps=once"),
+    Config("save-restore", script="save.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400),
+
+    Config("save-cycles", script="savecycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, kernel="zendo.cycles=20", timeout=900),
+    Config("save-500", script="savecycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, kernel="zendo.cycles=500",
+           timeout=7200),
+    # A guest saved by stock xl under the reference goes on under Zendo, and the other way round; and stock xl on Zendo in between.
+    Config("interop", script="interop.sh", how="interop", cpus=2, memory=2048, dom0_mem="768M", cpu="max,-smap,-xsave", extra="-stock", data=True,
+           disk="vda", disk_mb=1200, keep_disk=True, timeout=400, qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.part=make,put0"),
 
     # Our xenconsoled with our tools: what guests print, and what is kept of it.
     Config("console", script="console.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=400),
@@ -252,8 +265,9 @@ def make_iso(c, hv):
 
 def make_disk(c):
     out = os.path.join(LOGS, c.name + ".img")
-    with open(out, "wb") as f:
-        f.truncate(c.disk_mb << 20)
+    if not (c.keep_disk and os.path.exists(out)):
+        with open(out, "wb") as f:
+            f.truncate(c.disk_mb << 20)
     return out
 
 
@@ -291,6 +305,29 @@ def do_script(c, m, r):
     r.add(code == "0", "script", "exit code " + code)
     r.notes += re.findall(r"^zendo: (?!script).*", m.text[start:m.at], re.M)
     r.add(m.wait_exit(30) == 0, "power-off")
+
+
+HV = os.path.join(ROOT, "build/zendo.elf")
+REFERENCE = os.path.join(ROOT, "build/reference/xen.elf")
+
+
+def do_interop(c, m, r):
+    """Stock tools on Zendo first (m); then the same disk goes from machine to machine. Parts are interop.sh's."""
+    subprocess.run(["make", "-s", "-C", ROOT, "build/dom0-amd64.gz", "build/reference/xen.elf"], check=True, stdout=subprocess.DEVNULL)
+    do_script(c, m, r)
+    for hv, name, extra, parts in ((REFERENCE, "reference", "-stock", "get0,put150"), (HV, "zendo", "", "get150,put300"),
+                                   (REFERENCE, "reference-again", "-stock", "get300"), (HV, "zendo-stock", "-stock", "get300,put450"),
+                                   (HV, "zendo-again", "", "get450")):
+        step = dataclasses.replace(c, extra=extra, kernel="zendo.part=" + parts)
+        one = Result(step)
+        with Machine(command(step, hv), os.path.join(LOGS, "%s-%s.log" % (c.name, name))) as machine:
+            try:
+                do_script(step, machine, one)
+            except Trouble as e:
+                one.add(False, "machine", str(e))
+            r.tail = machine.tail()
+        for good, check, detail in one.checks:
+            r.add(good, "%s/%s" % (name, check), detail)
 
 
 def do_reboot(c, m, r):
@@ -389,6 +426,8 @@ def run_one(c, hv):
     r, start = Result(c), time.time()
     log = os.path.join(LOGS, c.name + ".log")
     server = soak.Server() if c.net else None
+    if c.keep_disk and os.path.exists(os.path.join(LOGS, c.name + ".img")):
+        os.unlink(os.path.join(LOGS, c.name + ".img"))      # an earlier run was cut off
     if server:
         c = dataclasses.replace(c, kernel="%s zendo.net=%d:%d zendo.sum=%s" % (c.kernel, *server.ports, server.sum))
     try:

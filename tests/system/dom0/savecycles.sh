@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# A guest with a disk and a network, which checks itself (role save), saved and restored zendo.cycles= times; everything is then as it was:
+# domain 0's own account here, the hypervisor's in the harness (soak.py), and the guest's clock.
+. /scripts/lib.sh
+. /scripts/services
+. /scripts/guests.sh
+dd if=/dev/zero of=/tmp/disk.img bs=1M count=0 seek=32 2>/dev/null
+last() { xm console --last g 2>/dev/null | tr -d '\r' | grep "^guest: tick" | tail -n 1; }
+of() { echo "$line" | sed -n "s/.* $1 \([^ ]*\).*/\1/p"; }
+offset() { clockof 10.77.0.2 2>/dev/null | cut -d ' ' -f 1; }
+near() { [ -n "$1" ] && [ -n "$2" ] && [ $(($2 - $1)) -gt -50 ] && [ $(($2 - $1)) -lt 50 ]; }
+cycle() { xm save -q g /tmp/g.save && xm restore -q /tmp/g.save; }
+moved() { line=$(last); [ "$(of tick)" -gt "${1:-0}" ] 2>/dev/null; }
+life() {
+    cat > /tmp/g.cfg <<END
+name = "g"
+kernel = "/data/vmlinuz"
+ramdisk = "/data/guest.gz"
+extra = "console=hvc0 quiet zendo.name=g zendo.role=save zendo.fill=2 zendo.ip=10.77.0.2/24 zendo.ping=10.77.0.1 zendo.disk=xvda"
+memory = 96
+vcpus = 1
+disk = [ "file:/tmp/disk.img,xvda,w" ]
+vif = [ "bridge=zbr0" ]
+on_crash = "preserve"
+END
+    xm create -q /tmp/g.cfg && wait_for 90 moved 2 && cycle && wait_for 60 moved 4
+}
+gone() { [ "$(xm list | wc -l)" = 2 ] && ! ls /sys/class/net | grep -q '^vif'; }
+settle() { wait_for 10 gone; sleep 2; }
+
+# What is made once (kernel caches, the kernel's pages for mappings of others) is made before.
+for i in 1 2; do yes "warm-up-$i" life; xm destroy g; done
+settle
+rm -f /tmp/g.save
+holdings > /tmp/before
+for d in $daemons; do echo "zendo: $d $(rss $d) kB"; done
+state before
+yes starts life
+wait_for 20 near 0 "$(offset)"
+before=$(offset) bad=0 least=0 most=0
+for i in $(seq "$(word cycles)"); do
+    line=$(last)
+    tick=$(of tick)
+    cycle || { bad=$((bad + 1)); echo "zendo: cycle $i failed"; xm list | grep -q '^g ' || break; }
+    [ $((i % 10)) = 0 ] || continue
+    wait_for 60 moved "$tick" || { bad=$((bad + 1)); echo "zendo: after cycle $i it does not go on"; break; }
+    now=$(offset)
+    [ "${now:-0}" -ge "$least" ] || least=$now
+    [ "${now:-0}" -le "$most" ] || most=$now
+    [ $((i % 50)) != 0 ] || echo "zendo: $i cycles, $(cut -d' ' -f1 /proc/uptime) s up, clock $before ms before, $now ms now"
+done
+is cycles "$bad" 0
+wait_for 30 moved "$((tick + 2))"
+is memory "$(of mem)" ok
+is no-complaint "$(xm console --last g | grep -E "differs|cannot be written|BUG|Oops|Call Trace" | head -n 3)" ""
+now=$(offset)
+echo "zendo: clock $before ms before, $now ms after, $least to $most ms in between"
+yes clock near "$before" "$now"
+xm destroy g
+settle
+rm -f /tmp/g.save
+holdings > /tmp/after
+same_holdings /tmp/before /tmp/after
+for d in $daemons; do echo "zendo: $d $(rss $d) kB"; done
+state after
+clean_log
