@@ -125,7 +125,11 @@ TABLE = [
 
     # Guests by our tools: shares of the CPUs; many at once; made and destroyed over and over.
     Config("shares", script="sched.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400),
+    Config("wakes", script="wakes.sh", memory=1024, data=True, timeout=600, cpu="max,-smap,-avx,-xsave,-la57",
+           qemu=("-icount", "shift=0,sleep=off")),
+    Config("null", script="null.sh", cpus=3, dom0_cpus=1, memory=1024, data=True, hv="sched=null dom0_max_vcpus=1", timeout=300),
     Config("scale", script="scale.sh", how="scale", cpus=2, memory=2560, dom0_mem="768M", data=True, kernel="zendo.guests=200", timeout=900),
+    Config("crowd", script="crowd.sh", cpus=2, memory=3072, dom0_mem="640M", data=True, kernel="zendo.guests=20", timeout=1500),
     Config("flat", script="flat.sh", memory=2560, dom0_mem="768M", data=True, kernel="zendo.guests=200", timeout=900,
            cpu="max,-smap,-avx,-xsave,-la57", qemu=("-icount", "shift=0,sleep=off")),
     Config("cycles", script="cycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, quick=True,
