@@ -29,17 +29,9 @@ int cmd_block_detach(struct args *a)
     return rc ? rc : disk_detach(domid, a->operands[1], args_has(a, "f"));
 }
 
-static char *block_value(const char *dir, const char *key)
-{
-    char *v = store_read("%s/%s", dir, key);
-
-    return v ? fault_printable(v) : strdup("-1"); /* the guest's words */
-}
-
 static int block_print(const struct device *dev, void *arg)
 {
-    char *state = block_value(dev->front, "state"), *port = block_value(dev->front, "event-channel");
-    char *ring = block_value(dev->front, "ring-ref");
+    char *state = xm_device_word(dev, "state"), *port = xm_device_word(dev, "event-channel"), *ring = xm_device_word(dev, "ring-ref");
 
     (void)arg;
     printf("%-5u %-3u %-6u %-5s %-6s %-8s %s\n", dev->id, dev->backend, dev->domid, state, port, ring, dev->back);
@@ -52,39 +44,16 @@ static int block_print(const struct device *dev, void *arg)
 static int block_json(const struct device *dev, void *arg)
 {
     static const char *const keys[] = { "params", "mode", "node", "type" };
-    struct json_object *o = json_object_new_object();
-    char vdev[16], *state = store_read("%s/state", dev->front);
+    struct json_object *o = xm_device_json(dev, "id", keys, sizeof(keys) / sizeof(keys[0]));
+    char vdev[16];
 
     disk_name_vdev(dev->id, vdev);
-    json_object_object_add(o, "domid", json_object_new_int64(dev->domid));
     json_object_object_add(o, "vdev", json_object_new_string(vdev));
-    json_object_object_add(o, "id", json_object_new_int64(dev->id));
-    json_object_object_add(o, "state", json_object_new_int(state ? atoi(state) : 0));
-    free(state);
-    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        char *v = store_read("%s/%s", dev->record, keys[i]);
-        if (v)
-            json_object_object_add(o, keys[i], json_object_new_string(v));
-        free(v);
-    }
     json_object_array_add(arg, o);
     return 0;
 }
 
 int cmd_block_list(struct args *a)
 {
-    struct json_object *all = args_has(a, "json") ? json_object_new_array() : NULL;
-    int first = store_open();
-
-    if (!all)
-        printf("%-5s %-3s %-6s %-5s %-6s %-8s %s\n", "Vdev", "BE", "handle", "state", "evt-ch", "ring-ref", "BE-path");
-    for (unsigned i = 0; i < a->n; i++) {
-        uint32_t domid;
-        int rc = xm_domain(a->operands[i], &domid, NULL);
-        rc = rc ? rc : device_each(domid, "vbd", all ? block_json : block_print, all);
-        first = first ? first : rc;
-    }
-    if (all)
-        xm_print_json(all);
-    return first;
+    return xm_device_list(a, "vbd", "Vdev  BE  handle state evt-ch ring-ref BE-path", block_print, block_json);
 }

@@ -29,17 +29,10 @@ int cmd_network_detach(struct args *a)
     return rc ? rc : nic_detach(domid, a->operands[1], args_has(a, "f"));
 }
 
-static char *network_value(const struct device *dev, const char *key)
-{
-    char *v = store_read("%s/%s", dev->front, key);
-
-    return v ? fault_printable(v) : strdup("-1"); /* the guest's words */
-}
-
 static int network_print(const struct device *dev, void *arg)
 {
-    char *mac = store_read("%s/mac", dev->record), *state = network_value(dev, "state"), *port = network_value(dev, "event-channel");
-    char *tx = network_value(dev, "tx-ring-ref"), *rx = network_value(dev, "rx-ring-ref"), rings[40];
+    char *mac = store_read("%s/mac", dev->record), *state = xm_device_word(dev, "state"), *port = xm_device_word(dev, "event-channel");
+    char *tx = xm_device_word(dev, "tx-ring-ref"), *rx = xm_device_word(dev, "rx-ring-ref"), rings[40];
 
     (void)arg;
     snprintf(rings, sizeof(rings), "%.18s/%.18s", tx, rx);
@@ -55,38 +48,12 @@ static int network_print(const struct device *dev, void *arg)
 static int network_json(const struct device *dev, void *arg)
 {
     static const char *const keys[] = { "mac", "bridge", "vifname", "ip", "rate", "script" };
-    struct json_object *o = json_object_new_object();
-    char *state = store_read("%s/state", dev->front);
 
-    json_object_object_add(o, "domid", json_object_new_int64(dev->domid));
-    json_object_object_add(o, "devid", json_object_new_int64(dev->id));
-    json_object_object_add(o, "state", json_object_new_int(state ? atoi(state) : 0));
-    free(state);
-    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        char *v = store_read("%s/%s", dev->record, keys[i]);
-        if (v)
-            json_object_object_add(o, keys[i], json_object_new_string(v));
-        free(v);
-    }
-    json_object_array_add(arg, o);
+    json_object_array_add(arg, xm_device_json(dev, "devid", keys, sizeof(keys) / sizeof(keys[0])));
     return 0;
 }
 
 int cmd_network_list(struct args *a)
 {
-    struct json_object *all = args_has(a, "json") ? json_object_new_array() : NULL;
-    int first = store_open();
-
-    if (!all)
-        printf("%-3s %-2s %-17s %-6s %-5s %-6s %5s/%-14s %s\n", "Idx", "BE", "Mac Addr.", "handle", "state", "evt-ch", "tx-", "rx-ring-ref",
-               "BE-path");
-    for (unsigned i = 0; i < a->n; i++) {
-        uint32_t domid;
-        int rc = xm_domain(a->operands[i], &domid, NULL);
-        rc = rc ? rc : device_each(domid, "vif", all ? network_json : network_print, all);
-        first = first ? first : rc;
-    }
-    if (all)
-        xm_print_json(all);
-    return first;
+    return xm_device_list(a, "vif", "Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref    BE-path", network_print, network_json);
 }

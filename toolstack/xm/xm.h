@@ -28,6 +28,14 @@ int xm_memory(const char *word, uint64_t *kib);
 void xm_print_json(struct json_object *o);
 struct json_object *xm_json_string(const char *s); /* null for NULL */
 
+/* Lists of devices (devices.c): of the guests named, as text below a heading or as JSON; `arg` of the functions is the array then. */
+struct device;
+typedef int xm_device_fn(const struct device *dev, void *arg);
+int xm_device_list(struct args *a, const char *kind, const char *head, xm_device_fn *print, xm_device_fn *json);
+char *xm_device_word(const struct device *dev, const char *key); /* what the guest wrote, printable; "-1" if nothing; to be freed */
+/* domid, the device's number as `id`, state, and these of its record. */
+struct json_object *xm_device_json(const struct device *dev, const char *id, const char *const *keys, unsigned n);
+
 /* A guest's console on this terminal: attach (waits for the daemon a moment), then hand bytes both ways until Ctrl-] or the end. */
 int xm_console_begin(uint32_t domid);
 int xm_console_run(void);
