@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -23,8 +24,9 @@
 
 #define CLOSE_AGAIN_MS 1000
 #define SETTLE_MS 5000
-#define LOOK_MS 5               /* at what the kernel has, when it tells nothing */
-#define LOOK_FAR_MS 50          /* ... when it does */
+#define LOOK_US 5000            /* at what the kernel has, when it tells nothing */
+#define LOOK_FAR_US 50000       /* ... when it does */
+#define LOOK_SOON_US 50         /* ... and has just told something; then twice as long each time */
 
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
 {
@@ -154,22 +156,24 @@ static int device_open_events(void)
 }
 
 /* What is said does not matter, only that it is time for another look. The word comes a moment before the deed: then, in a moment. */
-static int device_next_look(int fd, int wait_ms)
+static long device_next_look(int fd, long wait_us)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
+    struct timespec wait = { .tv_nsec = (fd < 0 ? LOOK_US : wait_us) * 1000 };
     char word[2048];
 
-    if (poll(&p, 1, fd < 0 ? LOOK_MS : wait_ms) <= 0 || fd < 0)
-        return LOOK_FAR_MS;
+    if (ppoll(&p, 1, &wait, NULL) <= 0 || fd < 0)
+        return wait_us * 2 < LOOK_FAR_US ? wait_us * 2 : LOOK_FAR_US;
     while (recv(fd, word, sizeof(word), 0) > 0)
         continue;
-    return 1;
+    return LOOK_SOON_US;
 }
 
 static bool device_wait_kernel(const struct device *dev, unsigned timeout_ms)
 {
     uint64_t until = store_clock_ms() + timeout_ms;
-    int fd = device_in_kernel(dev) ? device_open_events() : -1, wait = 1;
+    int fd = device_in_kernel(dev) ? device_open_events() : -1;
+    long wait = LOOK_SOON_US;
 
     while (device_in_kernel(dev) && store_clock_ms() < until)
         wait = device_next_look(fd, wait);
