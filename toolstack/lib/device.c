@@ -26,7 +26,7 @@
 #define SETTLE_MS 5000
 #define LOOK_US 5000            /* at what the kernel has, when it tells nothing */
 #define LOOK_FAR_US 50000       /* ... when it does */
-#define LOOK_SOON_US 50         /* ... and has just told something; then twice as long each time */
+#define LOOK_SOON_US 1000       /* ... and has just told something; then twice as long each time */
 
 void device_init(struct device *dev, uint32_t domid, const char *kind, unsigned id)
 {

@@ -128,6 +128,7 @@ between() { order send 10.77.0.3 $((16 << 20)) > /tmp/between; [ "$(wc -l < /tmp
 yes between-guests wait_for 5 between
 yes destroy-b xm destroy b
 yes destroy xm destroy a
-is nothing-left "$(ls /sys/bus/xen-backend/devices | wc -l) $(losetup -a | wc -l) $(xenstore-ls /libxl 2>/dev/null | wc -l)" "0 0 0"
+is no-devices-left "$(echo /sys/bus/xen-backend/devices/*)" "/sys/bus/xen-backend/devices/*"
+is nothing-left "$(losetup -a | wc -l) $(xenstore-ls /libxl 2>/dev/null | wc -l)" "0 0"
 ls /sys/bus/xen-backend/devices
 clean_log
