@@ -83,8 +83,8 @@ $(B)/dom0-%-ocf.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/ocf/version $
 # image: it would be twice as big.
 $(B)/disk-tools/version: scripts/fetch-programs.sh
 	rm -rf $(@D)
-	scripts/fetch-programs.sh $(@D) qemu-utils lvm2 thin-provisioning-tools btrfs-progs -- usr/bin/qemu-nbd usr/bin/qemu-img \
-	  sbin/lvm sbin/dmsetup usr/sbin/pdata_tools sbin/mkfs.btrfs
+	scripts/fetch-programs.sh $(@D) qemu-utils lvm2 thin-provisioning-tools btrfs-progs e2fsprogs -- usr/bin/qemu-nbd usr/bin/qemu-img \
+	  sbin/lvm sbin/dmsetup usr/sbin/pdata_tools sbin/mkfs.btrfs sbin/mke2fs sbin/e2fsck
 $(B)/dom0-%-disks.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/disk-tools/version scripts/disk-tools.sh $(DOM0_SRC)
 	scripts/disk-tools.sh $(B)/toolstack-root $(B)/disk-tools/root $(B)/disk-tools/all
 	EXTRA=$(B)/disk-tools/all MODULES="btrfs dm-thin-pool" scripts/dom0-image.sh $(B)/kernel/$* $@

@@ -176,6 +176,9 @@ TABLE = [
     Config("levels", script="levels.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
            kernel="zendo.level=x86-64-v3"),
 
+    # Snapshots of memory and three kinds of disks, reverted back and forth.
+    Config("snapshot", script="snapshot.sh", cpus=2, memory=1280, dom0_mem="640M", data=True, extra="-disks", timeout=900),
+
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),
 

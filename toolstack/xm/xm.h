@@ -81,4 +81,5 @@ int cmd_network_list(struct args *a);
 int cmd_network(struct args *a);
 int cmd_migrate(struct args *a);
 int cmd_migrate_receive(struct args *a);
+int cmd_snapshot(struct args *a);
 int cmd_help(struct args *a);

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+# Snapshots of a guest that counts in memory and on three disks: a file that shares blocks (btrfs), a qcow2 image, a thin volume. Reverted back and
+# forth, deleted under the running guest, reverted when it is gone: the numbers agree always, file systems are whole, nothing is left.
+. /scripts/lib.sh
+. /scripts/services
+modprobe -a btrfs dm-thin-pool nbd 2>/dev/null
+make_ext4() { mke2fs -q -t ext4 -F "$1"; }
+make_disks() {
+    mkdir -p /tmp/btrfs && truncate -s 160M /data/btrfs.img && mkfs.btrfs -q -M /data/btrfs.img && mount -o loop /data/btrfs.img /tmp/btrfs &&
+        truncate -s 32M /tmp/btrfs/a.img && make_ext4 /tmp/btrfs/a.img &&
+        truncate -s 32M /tmp/b.raw && make_ext4 /tmp/b.raw && qemu-img convert -q -O qcow2 /tmp/b.raw /data/b.qcow2 && rm /tmp/b.raw &&
+        truncate -s 128M /data/lvm.img && losetup /dev/loop9 /data/lvm.img && pvcreate -q /dev/loop9 && vgcreate -q vg /dev/loop9 &&
+        lvcreate -q -L 80M -T vg/pool && lvcreate -q -V 32M -T vg/pool -n c && make_ext4 /dev/vg/c
+}
+guest() { # NAME DISKS WORDS
+    cat > "/etc/xen/$1.cfg" <<END
+name = "$1"
+memory = 128
+kernel = "/data/vmlinuz"
+ramdisk = "/data/guest.gz"
+extra = "console=hvc0 quiet zendo.role=sequence zendo.disks=$3"
+disk = [ $2 ]
+END
+}
+said() { xm console --last demo | tr -d '\r'; }
+at() { said | sed -n 's/^guest: sequence at //p' | tail -n 1; }
+beyond() { n=$(at); [ -n "$n" ] && [ "$n" -gt "$1" ]; }
+# goes_on NAME FROM: it counts on from there, and what it finds on its disks is right
+goes_on() { yes "$1-goes-on" wait_for 90 beyond "$2"; is "$1-agrees" "$(said | grep -c BAD)" 0; }
+# first_after_revert NAME LOW HIGH: it went on where it was when the snapshot was made
+first() { n=$(said | sed -n 's/^guest: sequence at //p' | head -n 1); if [ "$n" -ge "$2" ] && [ "$n" -le "$3" ]; then pass "$1-from"; else fail "$1-from" "from $n, not $2 to $3"; fi; }
+snap() { # NAME: and remembers between which numbers
+    eval "low_$1=$(at)"
+    yes "create-$1" timeout 200 xm snapshot create demo "$1"
+    echo "$said"
+    sleep 1
+    eval "high_$1=$(($(at) + 2))"
+}
+back() {
+    yes "revert-$1" timeout 200 xm snapshot revert demo "$1"
+    eval "goes_on revert-$1 \$high_$1; first revert-$1 \$((low_$1 - 1)) \$high_$1"
+}
+refused() { n=$1; text=$2; shift 2; if said=$("$@" 2>&1); then fail "$n" "was taken"; else case $said in *"$text"*) pass "$n" ;; *) fail "$n" "$said" ;; esac; fi; }
+
+yes disks make_disks
+guest demo '"file:/tmp/btrfs/a.img,xvda,w", "format=qcow2,vdev=xvdb,access=rw,target=/data/b.qcow2", "phy:/dev/vg/c,xvdc,w"' xvda,xvdb,xvdc
+yes create timeout 60 xm create -q demo.cfg
+yes counts wait_for 120 beyond 2
+snap one
+goes_on one $((low_one + 3))
+is list "$(xm snapshot list demo | awk 'NR > 1 { print $1, $2, $(NF - 2), $(NF - 1), $NF }')" "demo one xvda:reflink xvdb:qcow2 xvdc:lvm-thin"
+is json "$(xm snapshot list --json | grep -c '"method"')" 3
+refused taken "is there already" xm snapshot create demo one
+refused hostile "snapshot name '../x'" xm snapshot create demo ../x
+xm snapshot-create demo two > /tmp/two && low_two=$(at) && cat /tmp/two
+high_two=$((low_two + 3))
+goes_on two $((low_two + 2))
+back one
+back two
+yes delete-running timeout 100 xm snapshot-delete demo one
+goes_on delete $(($(at) + 2))
+is listed "$(xm snapshot-list demo | wc -l)" 2
+yes destroy xm destroy demo
+back two
+yes destroy-again xm destroy demo
+yes image-free wait_for 10 sh -c '! pidof qemu-nbd'
+yes whole-b qemu-img check -q /data/b.qcow2
+qemu-img convert -q -O raw /data/b.qcow2 /tmp/b.raw
+for d in /tmp/btrfs/a.img /tmp/b.raw /dev/vg/c; do
+    mount -o loop "$d" /mnt && umount /mnt         # the journal is played back
+    yes "whole-${d##*/}" e2fsck -f -n "$d"
+done
+yes delete-last xm snapshot delete demo two
+is no-clones "$(ls /tmp/btrfs)" a.img
+is no-volumes "$(lvs --noheadings -o lv_name vg | tr -d ' ' | sort | tr '\n' ' ')" "c pool "
+is no-images "$(qemu-img snapshot -l /data/b.qcow2 | wc -l)" 0
+is no-folders "$(ls -A /var/lib/zendo/snapshots)" ""
+
+# On a file system that shares no blocks: refused, or copied.
+truncate -s 32M /data/d.img && make_ext4 /data/d.img
+guest demo '"file:/data/d.img,xvda,w"' xvda
+yes create-plain timeout 60 xm create -q demo.cfg
+yes counts-plain wait_for 120 beyond 2
+refused plain "cannot share blocks" xm snapshot create demo three
+goes_on plain $(($(at) + 1))
+low_three=$(at)
+yes copy timeout 200 xm snapshot create --copy demo three
+high_three=$(($(at) + 3))
+goes_on copy $((high_three + 1))
+back three
+yes delete-three xm snapshot delete demo three
+yes end xm destroy demo
+is nothing-left "$(ls -A /data /var/lib/zendo/snapshots | grep -c '@')" 0
+umount /tmp/btrfs
+vgchange -q -an vg > /dev/null && losetup -d /dev/loop9
+clean_log
