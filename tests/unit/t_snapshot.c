@@ -5,12 +5,13 @@
  *
  * sources: toolstack/lib/snapshot_create.c toolstack/lib/snapshot_revert.c toolstack/lib/snapshot_list.c toolstack/lib/snapshot_folder.c
  * sources: toolstack/lib/snapshot_meta.c toolstack/lib/snapshot_disks.c toolstack/lib/snapshot_file.c toolstack/lib/snapshot_lvm.c
- * sources: toolstack/lib/snapshot_qcow2.c toolstack/lib/program.c toolstack/lib/fault.c
- * libs: -ljson-c
+ * sources: toolstack/lib/snapshot_qcow2.c toolstack/lib/precopy.c toolstack/lib/program.c toolstack/lib/fault.c
+ * libs: -ljson-c -lm
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "disk_private.h"
 #include "domains.h"
 #include "fault.h"
+#include "logdirty.h"
 #include "restore.h"
 #include "save.h"
 #include "snapshot_private.h"
@@ -38,6 +40,9 @@ static uint32_t number;
 static const char *memory;      /* what the guest has in it */
 static struct disk_config disks[4];
 static unsigned n_disks;
+static bool logged, no_log;
+static uint64_t map[16384 / 64];
+static int stop_in_round;       /* the signal that comes then */
 
 static int step(const char *what)
 {
@@ -107,8 +112,49 @@ int save_finish(struct save *s, const uint64_t *set, struct save_count *count)
     struct stream_fd *f = ((struct stream_out *)(void *)s)->arg;
 
     assert_true(suspended);
+    assert_ptr_equal(set, logged ? map : NULL);
     assert_int_equal(write(f->fd, memory, strlen(memory)), strlen(memory));
     return step("finish");
+}
+
+uint64_t save_pages(const struct save *s)
+{
+    return 16384;
+}
+
+int save_round(struct save *s, const uint64_t *set, struct save_count *count)
+{
+    struct stream_out *o = (void *)s;
+
+    assert_true(logged && !suspended);
+    assert_ptr_equal(set, o->offset ? map : NULL);
+    o->offset += 4096;
+    if (stop_in_round)
+        raise(stop_in_round);
+    return step("round");
+}
+
+int logdirty_begin(struct logdirty *l, struct ctl *c, uint32_t domid, uint64_t pages)
+{
+    *l = (struct logdirty){ .pages = pages };
+    if (no_log)
+        return fault(-EOPNOTSUPP, "cannot be logged");
+    l->map = map;
+    l->on = 1;
+    logged = true;
+    return 0;
+}
+
+int64_t logdirty_take(struct logdirty *l, int add)
+{
+    assert_true(l->on && add == suspended);
+    return 1;
+}
+
+void logdirty_end(struct logdirty *l)
+{
+    l->on = 0;
+    logged = false;
 }
 
 void save_close(struct save *s)
@@ -261,7 +307,8 @@ static int setup(void **state)
     can_share = true;
     options = (struct snapshot_options){ 0 };
     running = true;
-    suspended = served = false;
+    suspended = served = no_log = false;
+    stop_in_round = 0;
     number = 7;
     memory = "counter 41";
     *events = 0;
@@ -313,7 +360,7 @@ static void test_create(void **state)
     struct snapshot_info *l;
 
     create("one");
-    assert_string_equal(events, "config attached open suspend finish resume close ");
+    assert_string_equal(events, "config attached open round suspend finish resume close ");
     assert_false(suspended);
     assert_string_equal(get("disks/a.img@one"), "a at first");
     assert_string_equal(get("disks/b.img@one"), "b at first");
@@ -337,12 +384,13 @@ static void test_create(void **state)
 /* Whichever step fails: the guest goes on, nothing is left, and the text is the failure's. */
 static void test_create_fails_at(void **state)
 {
-    for (int i = 1; i <= 6; i++) {
+    for (int i = 1; i <= 7; i++) {
         setup(NULL);
         fail_at = i;
         int rc = snapshot_create(NULL, number, "one", &options, &cost);
 
-        if (i == 6) { /* the guest does not go on: then the snapshot is all that there is of it */
+        assert_false(logged);
+        if (i == 7) { /* the guest does not go on: then the snapshot is all that there is of it */
             assert_int_equal(rc, -EIO);
             assert_non_null(strstr(fault_text(), "snapshot revert demo one"));
             assert_int_equal(count(), 1);
@@ -353,6 +401,36 @@ static void test_create_fails_at(void **state)
         assert_false(suspended);
         nothing_left();
     }
+}
+
+/* A guest that cannot be logged stands still while all is written. */
+static void test_create_not_live(void **state)
+{
+    no_log = true;
+    create("one");
+    assert_string_equal(events, "config attached open suspend finish resume close ");
+    assert_int_equal(cost.rounds, 0);
+}
+
+static volatile int heard;
+static void on_signal(int which)
+{
+    heard++;
+}
+
+/* Stopped in a round: the guest is not touched, nothing is left, and the signal arrives when all is done. */
+static void test_create_stopped(void **state)
+{
+    struct sigaction a = { .sa_handler = on_signal };
+
+    sigaction(SIGTERM, &a, NULL);
+    stop_in_round = SIGTERM;
+    heard = 0;
+    assert_int_equal(snapshot_create(NULL, number, "one", &options, &cost), -EINTR);
+    assert_int_equal(heard, 1);
+    assert_string_equal(events, "config attached open round close ");
+    assert_false(logged);
+    nothing_left();
 }
 
 /* The second disk cannot be set down in the pause: the first one's copy goes, the guest runs. */
@@ -384,7 +462,7 @@ static void test_create_no_room(void **state)
     clones = 0;
     assert_int_equal(rc, -ENOSPC);
     assert_non_null(strstr(fault_text(), "b.img@one"));
-    assert_string_equal(events, "config attached open suspend resume close ");
+    assert_string_equal(events, "config attached open round suspend resume close ");
     nothing_left();
 }
 
@@ -705,7 +783,7 @@ static void test_qcow2(void **state)
     make_qcow2();
     served = true;
     create("one");
-    assert_string_equal(events, "config attached open suspend let-go take-up finish resume close ");
+    assert_string_equal(events, "config attached open round suspend let-go take-up finish resume close ");
     assert_int_equal(snapshot_list("demo", &l), 1);
     assert_string_equal(l->disk[0].method, "qcow2");
     assert_int_equal(l->disk[0].bytes, 777);
@@ -761,6 +839,7 @@ static int teardown_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_create_not_live, setup), cmocka_unit_test_setup(test_create_stopped, setup),
         cmocka_unit_test_setup(test_create, setup),          cmocka_unit_test_setup(test_create_fails_at, setup),
         cmocka_unit_test_setup(test_create_disk_fails, setup), cmocka_unit_test_setup(test_create_no_room, setup),
         cmocka_unit_test_setup(test_refused, setup),         cmocka_unit_test_setup(test_names, setup),

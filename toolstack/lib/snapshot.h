@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Snapshots: a guest's memory and its disks as they were at one moment, under a name. The guest is suspended, its disks are set down at that
- * very point (clones, volumes, images: none of them copies data), and it goes on; reverting puts disks and memory back.
+ * Snapshots: a guest's memory and its disks as they were at one moment, under a name. Its memory is written while it runs; then it is suspended,
+ * its disks are set down at that very point (clones, volumes, images: none of them copies data), what is left of its memory is written, and
+ * it goes on. Reverting puts disks and memory back.
  *
  *   /var/lib/zendo/snapshots/NAME/SNAP/meta.json    when, and of which disks
  *                                     /memory       the stream of `xm save`
@@ -23,9 +24,6 @@
 struct snapshot_options {
     bool copy;        /* disks that cannot be snapshotted otherwise are copied, while the guest stands still */
     bool paused;      /* revert: leave the guest paused */
-    /* A line about what goes on, for people; may be NULL. */
-    void (*tell)(void *arg, const char *text);
-    void *arg;
 };
 
 /* What making one cost. */
@@ -33,6 +31,8 @@ struct snapshot_cost {
     uint64_t pause_us;          /* from the guest's stopping to its going on */
     uint64_t disks_us;          /* of these for the disks */
     uint64_t memory_bytes;      /* of the file, without its holes */
+    uint64_t last_pages;        /* written in the pause */
+    unsigned rounds;            /* before it; 0: all was written in the pause */
 };
 
 int snapshot_create(struct ctl *c, uint32_t domid, const char *snap, const struct snapshot_options *o, struct snapshot_cost *cost);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A snapshot is made. The order within the pause: the guest has suspended itself, so it writes no more and knows of nothing that is under way;
+ * A snapshot is made. Its memory is written in rounds while the guest runs, as for a live migration, until what is left fits a short pause. The
+ * order within that: the guest has suspended itself, so it writes no more and knows of nothing that is under way;
  * the disks are set down; then what of its memory is left goes to the file, and it goes on. Requests that domain 0's back end still
  * works on are none that the guest has been told of: a guest that is taken out of the snapshot makes them again.
  *
@@ -8,6 +9,8 @@
  */
 #include "domains.h"
 #include "fault.h"
+#include "logdirty.h"
+#include "precopy.h"
 #include "save.h"
 #include "snapshot_private.h"
 
@@ -20,6 +23,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define ROUNDS 10U          /* each makes the file longer */
+#define FIXED_MS 30.0       /* of the pause, beside pages and disks */
 
 struct making {
     struct ctl *c;
@@ -34,6 +40,7 @@ struct making {
     struct stream_fd stream;
     struct stream_out out;
     struct save *save;
+    struct logdirty log;
     bool stuck;
 };
 
@@ -45,10 +52,22 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void tell(const struct making *m, const char *text)
+/* Signals are held back from the first change to the last (hold_signals()); one that waits ends what can still be ended. */
+static int check_stop(void)
 {
-    if (m->o->tell)
-        m->o->tell(m->o->arg, text);
+    sigset_t waiting;
+
+    sigpending(&waiting);
+    return sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGHUP) || sigismember(&waiting, SIGQUIT)
+               ? fault(-EINTR, "stopped by request")
+               : 0;
+}
+
+static int on_progress(void *arg, const struct save_count *count)
+{
+    const struct making *m = arg;
+
+    return m->cost->pause_us ? 0 : check_stop();
 }
 
 /* --- before the guest notices anything ------------------------------------------------------------------------------------ */
@@ -90,15 +109,56 @@ static int make_folder(struct making *m)
 
 static int open_save(struct making *m)
 {
-    struct save_options o = { .config = &m->cfg, .zero = SAVE_ZERO_HOLES, .file_header = true };
+    struct save_options o = { .config = &m->cfg, .zero = SAVE_ZERO_HOLES, .file_header = true, .progress = on_progress, .arg = m };
 
     stream_out_fd(&m->out, &m->stream, m->fd, m->memory);
     return save_open(&m->save, m->c, m->domid, &m->out, &o);
 }
 
+/* --- while it runs --------------------------------------------------------------------------------------------------------- */
+
+/* One round of the pages in `set`, NULL: all; what was written meanwhile is in m->log. */
+static int round_of(struct making *m, struct precopy *judge, const uint64_t *set, uint64_t *pages, enum precopy_next *next)
+{
+    struct save_count count = { 0 };
+    uint64_t start = now_us(), before = m->out.offset;
+    int rc = save_round(m->save, set, &count);
+    int64_t dirty = rc ? rc : logdirty_take(&m->log, 0);
+
+    if (dirty < 0)
+        return (int)dirty;
+    *next = precopy_judge(judge, *pages, m->out.offset - before, (double)(now_us() - start) / 1000, (uint64_t)dirty);
+    *pages = (uint64_t)dirty;
+    m->cost->rounds++;
+    return 0;
+}
+
+/* A guest whose writes cannot be logged stands still for longer, that is all. */
+static int rounds(struct making *m)
+{
+    struct precopy_limits limits = { .rounds = ROUNDS };
+    struct precopy judge;
+    enum precopy_next next = PRECOPY_ROUND;
+    uint64_t pages = m->cfg.memory / 4;
+    const uint64_t *set = NULL;
+    int rc = check_stop();
+
+    if (!rc && logdirty_begin(&m->log, m->c, m->domid, save_pages(m->save))) {
+        warn("%s; it stands still while all of its memory is written", fault_text());
+        fault_clear();
+        return 0;
+    }
+    precopy_begin(&judge, &limits, pages, FIXED_MS);
+    while (!rc && next == PRECOPY_ROUND) {
+        rc = round_of(m, &judge, set, &pages, &next);
+        set = m->log.map;
+    }
+    return rc;
+}
+
 /* --- the pause --------------------------------------------------------------------------------------------------------------- */
 
-/* Interrupting is for before and after: not while the guest stands still. */
+/* Ended in the middle a command would leave a guest that stands still, or whose writes are logged for ever. */
 static void hold_signals(bool on, sigset_t *before)
 {
     sigset_t set;
@@ -121,7 +181,11 @@ static int while_suspended(struct making *m)
     int rc = snap_disks_make(&m->meta.disks);
 
     m->cost->disks_us = now_us() - start;
-    return rc ? rc : save_finish(m->save, NULL, &count);
+    if (!rc && m->log.on && logdirty_take(&m->log, 1) < 0)
+        rc = -EIO;
+    rc = rc ? rc : save_finish(m->save, m->log.on ? m->log.map : NULL, &count);
+    m->cost->last_pages = count.pages;
+    return rc;
 }
 
 /* A guest that does not go on exists in the snapshot alone: then that stays. */
@@ -141,18 +205,17 @@ static void go_on(struct making *m, int rc)
 
 static int take(struct making *m)
 {
-    sigset_t before;
+    int rc = check_stop();
 
-    hold_signals(true, &before);
-    int rc = domain_suspend(m->c, m->domid, SUSPEND_MS);
+    rc = rc ? rc : domain_suspend(m->c, m->domid, SUSPEND_MS);
+    if (rc)
+        return rc;
     uint64_t start = now_us();
 
-    if (!rc) {
-        rc = while_suspended(m);
-        go_on(m, rc);
-    }
+    m->cost->pause_us = 1;
+    rc = while_suspended(m);
+    go_on(m, rc);
     m->cost->pause_us = now_us() - start;
-    hold_signals(false, &before);
     return rc;
 }
 
@@ -197,19 +260,15 @@ static int make(struct making *m)
 {
     int rc = make_names(m);
 
-    if (rc)
-        return rc;
-    rc = save_config(m->c, m->domid, &m->cfg);
+    rc = rc ? rc : save_config(m->c, m->domid, &m->cfg);
     rc = rc ? rc : describe(m);
     if (rc)
         return rc;
     rc = make_folder(m);
     rc = rc ? rc : open_save(m);
-    if (!rc) {
-        tell(m, "the guest stands still");
-        rc = take(m);
-        tell(m, "the guest goes on");
-    }
+    rc = rc ? rc : rounds(m);
+    rc = rc ? rc : take(m);
+    logdirty_end(&m->log);
     save_close(m->save);
     rc = rc ? rc : publish(m);
     if (rc)
@@ -227,10 +286,14 @@ int snapshot_create(struct ctl *c, uint32_t domid, const char *snap, const struc
     int rc = name ? snapshot_check_name(snap) : fault(-ENOENT, "domain %u has no name; it can have no snapshots", domid);
     int lock = rc ? rc : snap_lock(name, true);
 
+    sigset_t before;
+
     *cost = (struct snapshot_cost){ 0 };
     if (lock >= 0) {
+        hold_signals(true, &before);
         rc = make(&m);
         snap_unlock(lock, name);
+        hold_signals(false, &before);
     }
     if (m.fd >= 0)
         close(m.fd);

@@ -64,13 +64,16 @@ static int print_cost(const char *name, const char *snap, const struct snapshot_
         json_object_object_add(o, "snapshot", xm_json_string(snap));
         json_object_object_add(o, "pause_us", json_object_new_int64((int64_t)cost->pause_us));
         json_object_object_add(o, "disks_us", json_object_new_int64((int64_t)cost->disks_us));
+        json_object_object_add(o, "rounds", json_object_new_int64(cost->rounds));
+        json_object_object_add(o, "last_pages", json_object_new_int64((int64_t)cost->last_pages));
         json_object_object_add(o, "memory_bytes", json_object_new_int64((int64_t)cost->memory_bytes));
         xm_print_json(o);
         return 0;
     }
     size_text(cost->memory_bytes, size, sizeof(size));
-    printf("snapshot '%s' of guest '%s': the guest stood still for %llu ms (disks %llu ms); memory takes %s\n", snap, name,
-           (unsigned long long)cost->pause_us / 1000, (unsigned long long)cost->disks_us / 1000, size);
+    printf("snapshot '%s' of guest '%s': the guest stood still for %llu ms (disks %llu ms, %llu pages after %u rounds); its memory takes %s\n", snap, name,
+           (unsigned long long)cost->pause_us / 1000, (unsigned long long)cost->disks_us / 1000, (unsigned long long)cost->last_pages,
+           cost->rounds, size);
     return 0;
 }
 

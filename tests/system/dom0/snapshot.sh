@@ -4,12 +4,15 @@
 . /scripts/lib.sh
 . /scripts/services
 modprobe -a btrfs dm-thin-pool nbd 2>/dev/null
-make_ext4() { mke2fs -q -t ext4 -F "$1"; }
-make_disks() {
+make_ext4() { /sbin/mke2fs -q -t ext4 -F "$1"; }         # not busybox's
+make_file() {
     mkdir -p /tmp/btrfs && truncate -s 160M /data/btrfs.img && mkfs.btrfs -q -M /data/btrfs.img && mount -o loop /data/btrfs.img /tmp/btrfs &&
-        truncate -s 32M /tmp/btrfs/a.img && make_ext4 /tmp/btrfs/a.img &&
-        truncate -s 32M /tmp/b.raw && make_ext4 /tmp/b.raw && qemu-img convert -q -O qcow2 /tmp/b.raw /data/b.qcow2 && rm /tmp/b.raw &&
-        truncate -s 128M /data/lvm.img && losetup /dev/loop9 /data/lvm.img && pvcreate -q /dev/loop9 && vgcreate -q vg /dev/loop9 &&
+        truncate -s 32M /tmp/btrfs/a.img && make_ext4 /tmp/btrfs/a.img
+}
+make_image() { truncate -s 32M /tmp/b.raw && make_ext4 /tmp/b.raw && qemu-img convert -q -O qcow2 /tmp/b.raw /data/b.qcow2 && rm /tmp/b.raw; }
+make_volume() {
+    loop=$(losetup -f)
+    truncate -s 128M /data/lvm.img && losetup "$loop" /data/lvm.img && pvcreate -q "$loop" && vgcreate -q vg "$loop" &&
         lvcreate -q -L 80M -T vg/pool && lvcreate -q -V 32M -T vg/pool -n c && make_ext4 /dev/vg/c
 }
 guest() { # NAME DISKS WORDS
@@ -42,7 +45,10 @@ back() {
 }
 refused() { n=$1; text=$2; shift 2; if said=$("$@" 2>&1); then fail "$n" "was taken"; else case $said in *"$text"*) pass "$n" ;; *) fail "$n" "$said" ;; esac; fi; }
 
-yes disks make_disks
+yes disk-file make_file
+yes disk-image make_image
+yes disk-volume make_volume
+[ -e /dev/vg/c ] && [ -e /data/b.qcow2 ] && [ -e /tmp/btrfs/a.img ] || exit 1
 guest demo '"file:/tmp/btrfs/a.img,xvda,w", "format=qcow2,vdev=xvdb,access=rw,target=/data/b.qcow2", "phy:/dev/vg/c,xvdc,w"' xvda,xvdb,xvdc
 yes create timeout 60 xm create -q demo.cfg
 yes counts wait_for 120 beyond 2
@@ -68,7 +74,7 @@ yes whole-b qemu-img check -q /data/b.qcow2
 qemu-img convert -q -O raw /data/b.qcow2 /tmp/b.raw
 for d in /tmp/btrfs/a.img /tmp/b.raw /dev/vg/c; do
     mount -o loop "$d" /mnt && umount /mnt         # the journal is played back
-    yes "whole-${d##*/}" e2fsck -f -n "$d"
+    yes "whole-${d##*/}" /sbin/e2fsck -f -n "$d"
 done
 yes delete-last xm snapshot delete demo two
 is no-clones "$(ls /tmp/btrfs)" a.img
@@ -92,5 +98,5 @@ yes delete-three xm snapshot delete demo three
 yes end xm destroy demo
 is nothing-left "$(ls -A /data /var/lib/zendo/snapshots | grep -c '@')" 0
 umount /tmp/btrfs
-vgchange -q -an vg > /dev/null && losetup -d /dev/loop9
+vgchange -q -an vg > /dev/null && losetup -d "$loop"
 clean_log
