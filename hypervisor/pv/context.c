@@ -88,7 +88,7 @@ static void copy_fpu(struct x86_vcpu *xv, const struct vcpu_guest_context *c)
     memcpy(xv->fpu, &c->fpu_ctxt, 512);
     *(uint32_t *)((char *)xv->fpu + 24) &= 0xffff; /* MXCSR: reserved bits would fault */
     if (cpu_features.xsave)
-        *(uint64_t *)((char *)xv->fpu + 512) = 3;
+        *(uint64_t *)((char *)xv->fpu + 512) |= 3; /* what the context cannot say (AVX) stays: the tools set contexts they have read */
 }
 
 static int take_root(struct x86_vcpu *xv, uint64_t cr3, mfn_t *out)
