@@ -31,7 +31,7 @@ static bool is_suspended(const struct xen_domctl_getdomaininfo *info)
  * A process that died may have asked the guest to suspend a moment ago: the request is taken back, and it is looked after for a while
  * whether the guest follows it all the same.
  */
-int migrate_guest_resume(struct ctl *c, uint32_t domid)
+static int resume(struct ctl *c, uint32_t domid)
 {
     struct xen_domctl_getdomaininfo info;
     char *asked;
@@ -62,6 +62,18 @@ int migrate_guest_resume(struct ctl *c, uint32_t domid)
     }
     free(asked);
     return rc || !is_suspended(&info) ? rc : domain_resume_here(c, domid);
+}
+
+/* Whoever else has it suspended has done so for a reason of his own. */
+int migrate_guest_resume(struct ctl *c, uint32_t domid)
+{
+    bool had = domain_is_held(domid);
+    int rc = domain_hold(domid);
+
+    rc = rc ? rc : resume(c, domid);
+    if (!had)
+        domain_release();
+    return rc;
 }
 
 enum migrate_guest migrate_guest_look(struct ctl *c, uint32_t domid, const char *uuid)

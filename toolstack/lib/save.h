@@ -64,6 +64,16 @@ int save_config(struct ctl *c, uint32_t domid, struct guest_config *cfg);
 #define SUSPEND_MS 60000
 
 /*
+ * One process at a time suspends, logs, saves or moves a domain: two that stop it would each take the other's suspended guest for its own,
+ * and the first to finish would let it go on under the hands of the other. -EBUSY: another has it. The process keeps it until its
+ * end or domain_release(); its children have it too. A process holds one domain at a time. domain_suspend() holds by itself.
+ */
+int domain_hold(uint32_t domid);
+bool domain_is_held(uint32_t domid); /* by this process */
+extern const char *domain_hold_folder; /* tests have their own */
+void domain_release(void);
+
+/*
  * Asks the guest's kernel to suspend and waits. 0: it has stopped for that (and only for that). -ETIMEDOUT: it did not answer, the request is
  * taken back and it runs on. -ECANCELED: it ended in another way meanwhile. -ENOTSUP: it does not listen. A guest that is paused
  * cannot answer: -EBUSY.

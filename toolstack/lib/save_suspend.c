@@ -105,8 +105,9 @@ static int late(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 {
     uint64_t start = store_clock_ms();
-    int rc = store_open();
+    int rc = domain_hold(domid);
 
+    rc = rc ? rc : store_open();
     rc = rc ? rc : check_can(c, domid);
     if (!rc && !xs_watch(store_handle(), "@releaseDomain", "suspend"))
         rc = fault(-errno, "store: cannot watch @releaseDomain");

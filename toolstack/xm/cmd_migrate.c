@@ -198,8 +198,9 @@ static int move(struct args *a, const struct wanted *w, uint32_t domid, const ch
     struct migrate_out m = { .ops = &migrate_guest_source, .arg = &g, .name = name, .uuid = uuid, .host = w->host, .transport = w->transport,
         .command = w->line, .domid = domid, .paused = w->paused, .check_only = args_has(a, "check"), .stop = &stop };
     struct wire wire = { .in = -1, .out = -1 };
-    int rc = migrate_guest_begin(&g);
+    int rc = m.check_only ? 0 : domain_hold(domid);
 
+    rc = rc ? rc : migrate_guest_begin(&g);
     m.report = m.check_only && !shown.json ? stdout : NULL;
     rc = rc ? rc : migrate_connect_command(w->line, w->host, &wire);
     if (!rc) {
