@@ -62,6 +62,8 @@ int save_config(struct ctl *c, uint32_t domid, struct guest_config *cfg);
 /* --- stopping and going on (save_suspend.c) ------------------------------------------------------------------------ */
 
 #define SUSPEND_MS 60000
+/* A signal handler may set it: domain_suspend() then gives up at once, as if the time were over (-EINTR). */
+extern volatile int domain_suspend_stop;
 
 /*
  * One process at a time suspends, logs, saves or moves a domain: two that stop it would each take the other's suspended guest for its own,

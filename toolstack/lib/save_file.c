@@ -6,16 +6,20 @@
 #include "save_file.h"
 #include "domains.h"
 #include "fault.h"
+#include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <xen/sched.h>
 
 #define TEXT_MAX 1024U
 
@@ -28,7 +32,10 @@ struct saving {
     const struct save_file_options *o;
     struct guest_config cfg;
     const struct guest_config *config;
+    struct sigaction old[4];
 };
+
+static void restore_signals(const struct sigaction *old);
 
 /* --- the file ------------------------------------------------------------------------------------------------------------- */
 
@@ -115,6 +122,7 @@ _Noreturn static void child(struct saving *s, int tell)
     struct answer a = { 0 };
     struct ctl *c;
 
+    restore_signals(s->old);
     fault_clear();
     a.rc = ctl_open(&c); /* handles of its own, since those of the parent must not be used */
     a.rc = a.rc ? a.rc : write_guest(s, c, &a.count);
@@ -122,14 +130,18 @@ _Noreturn static void child(struct saving *s, int tell)
     _exit(write(tell, &a, sizeof(a)) == (ssize_t)sizeof(a) ? 0 : 2);
 }
 
-static ssize_t read_all(int fd, void *to, size_t bytes)
+/* The child's answer; a signal that stops us ends the child. */
+static bool read_answer(int fd, pid_t pid, struct answer *a)
 {
     size_t got = 0;
     ssize_t n;
 
-    while (got < bytes && ((n = read(fd, (char *)to + got, bytes - got)) > 0 || (n < 0 && errno == EINTR)))
+    while (got < sizeof(*a) && ((n = read(fd, (char *)a + got, sizeof(*a) - got)) > 0 || (n < 0 && errno == EINTR))) {
         got += n > 0 ? (size_t)n : 0;
-    return (ssize_t)got;
+        if (domain_suspend_stop)
+            kill(pid, SIGKILL);
+    }
+    return got == sizeof(*a);
 }
 
 static int write_apart(struct saving *s, struct save_count *count)
@@ -143,19 +155,82 @@ static int write_apart(struct saving *s, struct save_count *count)
     if (!pid)
         child(s, tell[1]);
     close(tell[1]);
-    bool said = read_all(tell[0], &a, sizeof(a)) == (ssize_t)sizeof(a);
+    bool said = read_answer(tell[0], pid, &a);
 
     close(tell[0]);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!said)
-        return fault(-EIO, "saving: the process that writes the file was ended");
+        return domain_suspend_stop ? fault(-EINTR, "stopped by a signal") : fault(-EIO, "saving: the process that writes the file was ended");
     a.text[sizeof(a.text) - 1] = 0;
     *count = a.count;
     return a.rc ? fault(a.rc, "%s", a.text) : 0;
 }
 
+/* --- signals: whoever stops us gets the guest back running ----------------------------------------------------------------- */
+
+static const int stopping[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+#define N_STOPPING (sizeof(stopping) / sizeof(*stopping))
+
+static void stop(int signal)
+{
+    (void)signal;
+    domain_suspend_stop = 1;
+}
+
+/* The child keeps the default: it ends, and its parent, which does not, takes that for a failure. */
+static void catch_signals(struct sigaction *old)
+{
+    struct sigaction a = { .sa_handler = stop };
+
+    domain_suspend_stop = 0;
+    for (unsigned i = 0; i < N_STOPPING; i++)
+        sigaction(stopping[i], &a, &old[i]);
+}
+
+static void restore_signals(const struct sigaction *old)
+{
+    for (unsigned i = 0; i < N_STOPPING; i++)
+        sigaction(stopping[i], &old[i], NULL);
+}
+
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
+
+/* Who saves the guest, for save_resume_left(). */
+static int note_saver(uint32_t domid)
+{
+    char path[48];
+
+    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
+    return store_write(path, "%d", (int)getpid());
+}
+
+static void forget_saver(uint32_t domid)
+{
+    char path[48];
+
+    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
+    store_remove("%s", path);
+}
+
+int save_resume_left(struct ctl *c, uint32_t domid)
+{
+    struct xen_domctl_getdomaininfo d;
+    int64_t pid;
+    int rc = ctl_domain_info(c, (domid_t)domid, &d);
+    unsigned reason = d.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+
+    if (rc || !(d.flags & XEN_DOMINF_shutdown) || reason != SHUTDOWN_suspend || store_open())
+        return 0;
+    if (store_read_number(&pid, "/zendo/domain/%u/saving", domid) || pid <= 0)
+        return 0;
+    rc = domain_hold(domid); /* while the saver, or its child, is there, this fails */
+    rc = rc ? rc : domain_resume_here(c, domid);
+    if (!rc)
+        forget_saver(domid);
+    domain_release();
+    return rc ? rc : 1;
+}
 
 /* The text of the first failure is the one that counts. */
 static int go_on(struct saving *s, int rc)
@@ -165,6 +240,7 @@ static int go_on(struct saving *s, int rc)
     fault_clear();
     if (domain_resume_here(s->c, s->domid))
         warn("domain %u: it could not go on after the failure: %s; `xm destroy %u` ends it", s->domid, fault_text(), s->domid);
+    forget_saver(s->domid);
     fault_clear();
     fault(rc, "domain %u was not saved and runs on: %s", s->domid, text ? text : "no memory");
     free(text);
@@ -175,6 +251,8 @@ static int after(struct saving *s)
 {
     int rc = 0;
 
+    if (s->o->after != SAVE_DESTROY)
+        forget_saver(s->domid);
     switch (s->o->after) {
     case SAVE_DESTROY: return domain_destroy(s->c, s->domid);
     case SAVE_PAUSE: rc = ctl_domain_pause(s->c, (domid_t)s->domid); return rc ? rc : domain_resume_here(s->c, s->domid);
@@ -189,9 +267,13 @@ static int save(struct saving *s, struct save_file_result *result)
 
     s->config = s->o->config ? s->o->config : &s->cfg;
     rc = rc ? rc : open_file(s);
+    rc = rc || !domain_suspend_stop ? rc : fault(-EINTR, "stopped by a signal");
+    rc = rc ? rc : note_saver(s->domid);
     rc = rc ? rc : domain_suspend(s->c, s->domid, s->o->timeout_ms ? s->o->timeout_ms : SUSPEND_MS);
-    if (rc)
+    if (rc) {
+        forget_saver(s->domid);
         return rc;
+    }
     rc = write_apart(s, &result->count);
     rc = rc ? rc : keep_file(s, result);
     return rc ? go_on(s, rc) : after(s);
@@ -209,8 +291,10 @@ int save_file(struct ctl *c, uint32_t domid, const char *path, const struct save
     s->path = path;
     s->fd = -1;
     s->o = o;
+    catch_signals(s->old);
     int rc = save(s, result);
 
+    restore_signals(s->old);
     drop_file(s);
     config_dispose(&s->cfg);
     free(s);

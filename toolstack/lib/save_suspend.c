@@ -20,6 +20,8 @@
 #define LATE_MS 20000 /* beyond the limit, for one that has begun */
 #define LOOK_MS 200   /* how often to look if the store says nothing */
 
+volatile int domain_suspend_stop;
+
 static int check_can(struct ctl *c, uint32_t domid)
 {
     struct xen_domctl_getdomaininfo d;
@@ -59,7 +61,7 @@ static int wait_suspended(struct ctl *c, uint32_t domid, uint64_t until)
         struct pollfd p = { .fd = xs_fileno(store_handle()), .events = POLLIN };
         uint64_t now = store_clock_ms();
 
-        if (now >= until)
+        if (now >= until || domain_suspend_stop)
             return -ETIMEDOUT;
         if (poll(&p, 1, until - now < LOOK_MS ? (int)(until - now) : LOOK_MS) > 0)
             free(xs_check_watch(store_handle()));
@@ -93,9 +95,17 @@ static int take_back(uint32_t domid)
 static int late(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 {
     int rc = take_back(domid);
+    bool stopped = domain_suspend_stop;
 
+    domain_suspend_stop = 0;
     if (!rc) /* it has begun: it ends soon, or gives up by itself */
         rc = wait_suspended(c, domid, store_clock_ms() + LATE_MS);
+    if (stopped && !rc) { /* too late for not suspending it: it goes on at once */
+        rc = domain_resume_here(c, domid);
+        rc = rc ? rc : 1;
+    }
+    if (stopped && rc > 0)
+        return fault(-EINTR, "domain %u: stopped by a signal; it runs on", domid);
     if (rc > 0 || rc == -ETIMEDOUT)
         return fault(-ETIMEDOUT, "domain %u: its kernel did not suspend within %u s; it runs on (is it busy, or has it a driver that cannot?)", domid,
                      timeout_ms / 1000);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* xm pause, unpause, rename, sysrq, trigger, domstate: small things done to a running guest. */
 #include "list.h"
+#include "save_file.h"
 #include "xm.h"
 
 #include <errno.h>
@@ -10,8 +11,10 @@
 /* The hypervisor counts pauses; people do not: one unpause lets a guest go that was paused twice. */
 static int pause_one(const struct xen_domctl_getdomaininfo *d, bool pause)
 {
-    if (!(d->flags & XEN_DOMINF_paused) != pause)
-        return 0;
+    int left = pause ? 0 : save_resume_left(xm_ctl(), d->domain);
+
+    if (left < 0 || !(d->flags & XEN_DOMINF_paused) != pause)
+        return left < 0 ? left : 0;
     return pause ? ctl_domain_pause(xm_ctl(), d->domain) : ctl_domain_unpause(xm_ctl(), d->domain);
 }
 

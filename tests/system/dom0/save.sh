@@ -163,6 +163,25 @@ step_fails() {
     if xm save g /nowhere/g.save >/tmp/said 2>&1; then fail nowhere "?"; else yes nowhere grep -q "nowhere" /tmp/said; fi
     if xm save Domain-0 /tmp/g.save >/tmp/said 2>&1; then fail dom0 "?"; else yes dom0 grep -q "domain 0" /tmp/said; fi
     is fails-no-file "$(ls /tmp/*.save* 2>/dev/null)" ""
+    for signal in INT TERM; do
+        for after in 0.2 0.8 1.5; do
+            xm save g /tmp/g.save >/tmp/said 2>&1 & saver=$!
+            sleep $after; kill -$signal $saver 2>/dev/null; wait $saver
+            listed g || { fail "stopped-$signal-$after" "gone: $(cat /tmp/said)"; xm restore /tmp/g.save; }
+            rm -f /tmp/g.save
+        done
+    done
+    for after in 0.9 1.2 1.6 2; do # killed: it stays suspended until somebody says so
+        xm save g /tmp/g.save >/tmp/said 2>&1 & saver=$!
+        sleep $after; kill -KILL $saver 2>/dev/null; wait $saver
+        sleep 4
+        listed g || xm restore /tmp/g.save
+        xm unpause g
+        rm -f /tmp/g.save /tmp/g.save.part
+    done
+    note g
+    going g killed
+    is stopped-no-file "$(ls /tmp/*.save* 2>/dev/null)" ""
     note g
     going g fails
     yes idle xm create -q /dev/null name=idle kernel=/data/idle.elf memory=4
