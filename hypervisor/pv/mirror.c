@@ -173,14 +173,16 @@ uint64_t mirror_leaf(const struct logdirty *ld, const struct page *pt, uint64_t 
     return leaf_writable(ld, pt, e) ? e : e & ~PTE_RW;
 }
 
-void mirror_leaf_set(struct mirror *m, unsigned index, uint64_t leaf)
+bool mirror_leaf_set(struct mirror *m, unsigned index, uint64_t leaf)
 {
     uint64_t *t = map_frame(m->frame);
+    bool another = READ_ONCE(t[index]) != leaf;
 
     WRITE_ONCE(t[index], leaf);
     if (leaf & PTE_RW)
         m->rw |= BIT(index / 8);
     unmap_frame(t);
+    return another;
 }
 
 /* A level-1 entry is renewed at once: after a fork most of a table's entries change, and each would fault. */

@@ -72,6 +72,6 @@ void mirrors_reserve(struct logdirty *ld, unsigned n);
 void mirror_user_drop(struct mirrors *ms, struct mirror *m);
 /* What the mirror of a level-1 walk of table pt may hold for entry e of it. */
 uint64_t mirror_leaf(const struct logdirty *ld, const struct page *pt, uint64_t e);
-void mirror_leaf_set(struct mirror *m, unsigned index, uint64_t leaf);
+bool mirror_leaf_set(struct mirror *m, unsigned index, uint64_t leaf); /* was it another? */
 /* The number of frame m, if a write to it must be logged; else LOGDIRTY_NO_PFN. */
 uint64_t mirror_pfn(const struct logdirty *ld, mfn_t m);

@@ -88,7 +88,8 @@ static void prefill(struct logdirty *ld, struct mirror *m)
     unmap_frame(g);
 }
 
-static struct mirror *step_down(struct logdirty *ld, struct mirror *m, const struct path *p, unsigned level)
+static struct mirror *step_down(struct logdirty *ld, struct mirror *m, const struct path *p, unsigned level,
+                                bool *changed)
 {
     struct mirror *child = mirror_find(ld->mirrors, p->table[level - 1], level - 1);
     uint64_t *t, e;
@@ -100,16 +101,19 @@ static struct mirror *step_down(struct logdirty *ld, struct mirror *m, const str
     }
     t = map_frame(m->frame);
     e = (p->entry[level] & ~PTE_ADDR_MASK) | paddr_of_mfn(child->frame);
-    if (READ_ONCE(t[p->index[level]]) != e)
+    if (READ_ONCE(t[p->index[level]]) != e) {
         WRITE_ONCE(t[p->index[level]], e);
+        *changed = true;
+    }
     unmap_frame(t);
     return child;
 }
 
-/* The guest allows it: follow. false: its tables changed meanwhile, so it just tries again. */
+/* The guest allows it: follow. false: all was there already, or its tables changed meanwhile. Then it just tries again. */
 static bool fill(struct logdirty *ld, struct mirror *root, struct path *p, bool write)
 {
     struct mirror *m = root;
+    bool changed = false;
     uint64_t pfn;
 
     for (unsigned level = 4; level >= 1; level--)
@@ -121,9 +125,8 @@ static bool fill(struct logdirty *ld, struct mirror *root, struct path *p, bool 
             logdirty_mark_pfn(ld, pfn);
     }
     for (unsigned level = 4; level >= 2; level--)
-        m = step_down(ld, m, p, level);
-    mirror_leaf_set(m, p->index[1], mirror_leaf(ld, page_of(p->table[1]), p->entry[1]));
-    return true;
+        m = step_down(ld, m, p, level, &changed);
+    return mirror_leaf_set(m, p->index[1], mirror_leaf(ld, page_of(p->table[1]), p->entry[1])) || changed;
 }
 
 bool mirror_fault(struct x86_vcpu *xv, uint64_t va, uint32_t error)
@@ -146,7 +149,10 @@ bool mirror_fault(struct x86_vcpu *xv, uint64_t va, uint32_t error)
         mirrors_reserve(ld, 3);
         m = mirror_find(ld->mirrors, root, 4);
         BUG_ON(!m); /* the vCPU is on it */
-        (void)fill(ld, m, &p, error & PF_WRITE);
+        /* Another vCPU was quicker; or this processor still remembers a way through a mirror that was replaced, and
+         * would fault for ever if it is one that does not forget such things with the fault. */
+        if (!fill(ld, m, &p, error & PF_WRITE))
+            tlb_flush_guest_local();
         __atomic_fetch_add(&ld->faults, 1, __ATOMIC_RELAXED);
     }
     spin_unlock(&ld->lock);

@@ -34,6 +34,16 @@ static struct {
     bool write;
     unsigned cpu;
 } l_cache[L_CACHE];
+static struct { /* how far a walk came, as processors remember it: the last-level table */
+    uint64_t cr3, va, table, key;
+    bool may;
+    unsigned cpu;
+} l_steps[L_CACHE];
+static struct { /* what a vCPU's processor has loaded */
+    bool on;
+    uint64_t cr3[2];
+    mfn_t root[2];
+} l_loaded[E_VCPUS];
 static uint64_t l_foreign_cache[16];
 static struct mirror *l_hidden; /* mirrors taken away to have few */
 static uint32_t l_hidden_n;
@@ -42,6 +52,7 @@ static uint32_t l_hidden_n;
 
 void vcpu_state_sync(struct vcpu *v)
 {
+    l_loaded[v->id].on = false;
     e_cpu_flush(v->id);
 }
 void pv_iret_slow_update(struct x86_vcpu *xv)
@@ -62,6 +73,9 @@ static void l_on_flush(unsigned cpu)
     for (unsigned i = 0; i < L_CACHE; i++)
         if (l_cache[i].cpu == cpu)
             l_cache[i].cr3 = 0;
+    for (unsigned i = 0; i < L_CACHE; i++)
+        if (l_steps[i].cpu == cpu)
+            l_steps[i].cr3 = 0;
     if (cpu == L_FOREIGN_CPU)
         memset(l_foreign_cache, 0, sizeof(l_foreign_cache));
 }
@@ -75,13 +89,43 @@ static uint64_t *l_entry(uint64_t table, uint64_t va, unsigned level)
     return &t[(va >> (FRAME_SHIFT + 9 * (level - 1))) & 511];
 }
 
+/* Whose mirror a frame is: its key, 0 if nobody's. */
+static uint64_t l_key_of(uint64_t frame)
+{
+    const struct mirrors *ms = l_d->logdirty->mirrors;
+
+    for (uint32_t i = 0; i < ms->n; i++)
+        if (ms->m[i].frame.n == frame)
+            return ms->m[i].key;
+    return 0;
+}
+
+/* Goes on from where an earlier walk came through: that may be a mirror that is free by now, but never another. */
+static uint64_t l_step_cached(unsigned cpu, uint64_t cr3, uint64_t va, bool *may)
+{
+    for (unsigned i = 0; i < L_CACHE; i++) {
+        uint64_t key;
+
+        if (l_steps[i].cr3 != cr3 || l_steps[i].cpu != cpu || l_steps[i].va != va >> 21)
+            continue;
+        key = l_key_of(l_steps[i].table);
+        E_CHECK(!key || key == l_steps[i].key);
+        *may = l_steps[i].may;
+        return l_steps[i].table;
+    }
+    return 0;
+}
+
 /* Walk what cr3 names, set accessed and dirty bits, remember. 0: done; else the error code of a page fault. */
 static uint32_t l_walk(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint64_t *frame)
 {
     bool logged = l_d->logdirty, may = true;
-    uint64_t table = cr3 >> FRAME_SHIFT, *path[5];
+    uint64_t table = logged && env_rand(2) ? l_step_cached(cpu, cr3, va, &may) : 0, *path[5];
+    unsigned first = table ? 1 : 4;
 
-    for (unsigned level = 4; level >= 1; level--) {
+    if (!table)
+        table = cr3 >> FRAME_SHIFT;
+    for (unsigned level = first; level >= 1; level--) {
         /* what it walks is a mirror when it is logged, and one of its page tables else */
         E_CHECK(logged ? !frame_table[table].owner
                        : frame_table[table].owner == l_d && (frame_table[table].type & PGT_VALID));
@@ -90,10 +134,12 @@ static uint32_t l_walk(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint
             return write ? 2 : 0;
         may &= !!(*path[level] & PTE_RW);
         table = mfn_of_paddr(*path[level] & PTE_ADDR_MASK).n;
+        if (level == 2 && logged)
+            l_steps[env_rand(L_CACHE)] = (typeof(l_steps[0])){cr3, va >> 21, table, l_key_of(table), may, cpu};
     }
     if (write && !may)
         return 3;
-    for (unsigned level = 4; level >= 1; level--) {
+    for (unsigned level = first; level >= 1; level--) {
         uint64_t bits = level == 1 && write ? PTE_A | PTE_D : PTE_A;
 
         E_CHECK(!logged || (*path[level] & bits) == bits);
@@ -143,6 +189,16 @@ static bool l_guest_allows(const struct x86_vcpu *xv, uint64_t va, bool write)
     return may || !write;
 }
 
+/* Its processor has what was current when it was loaded, or what its own hypercalls made of that. */
+static uint64_t l_cr3(unsigned vi)
+{
+    const struct x86_vcpu *xv = &e_vcpu[1][vi];
+
+    if (!l_loaded[vi].on || !mfn_eq(l_loaded[vi].root[0], xv->root) || !mfn_eq(l_loaded[vi].root[1], xv->root_user))
+        l_loaded[vi] = (typeof(l_loaded[0])){true, {xv->cr3_kernel, xv->cr3_user}, {xv->root, xv->root_user}};
+    return l_loaded[vi].cr3[!xv->kernel_mode];
+}
+
 static void l_access(unsigned vi, uint64_t va, bool write)
 {
     struct x86_vcpu *xv = &e_vcpu[1][vi];
@@ -153,17 +209,21 @@ static void l_access(unsigned vi, uint64_t va, bool write)
     xv->kernel_mode = mfn_eq(xv->root_user, INVALID_MFN) || env_rand(2);
     l_accesses++;
     for (unsigned n = 0;; n++) {
-        uint64_t cr3 = xv->kernel_mode ? xv->cr3_kernel : xv->cr3_user;
+        uint64_t cr3 = l_cr3(vi);
         uint32_t error = 0;
+        bool fixed;
 
-        E_CHECK(n < 3);
+        E_CHECK(n < 4);
         if (!l_cached(vi, cr3, va, write, &frame)) {
             frame = 0;
             error = l_walk(vi, cr3, va, write, &frame);
         }
         if (frame)
             break;
-        if (!l_d->logdirty || !mirror_fault(xv, va, error)) {
+        e_here = vi + 1;
+        fixed = l_d->logdirty && mirror_fault(xv, va, error);
+        e_here = 0;
+        if (!fixed) {
             E_CHECK(!l_d->logdirty || !l_guest_allows(xv, va, write));
             l_guest_faults++;
             xv->kernel_mode = 1;
@@ -497,6 +557,8 @@ static void l_start_bare(void)
     quiesce_init();
     memset(l_cache, 0, sizeof(l_cache));
     memset(l_foreign_cache, 0, sizeof(l_foreign_cache));
+    memset(l_steps, 0, sizeof(l_steps));
+    memset(l_loaded, 0, sizeof(l_loaded));
     e_on_flush = l_on_flush;
     l_d = &e_dom[1].d;
     e_patient = true;

@@ -193,9 +193,10 @@ void write_guest_cr3(uint64_t cr3)
         e_on_cr3();
     e_cpu_flush(env_rand(E_CPUS));
 }
+static __thread unsigned e_here; /* the processor that runs, plus 1; 0: any */
 void tlb_flush_guest_local(void)
 {
-    e_cpu_flush(env_rand(E_CPUS));
+    e_cpu_flush(e_here ? e_here - 1 : env_rand(E_CPUS));
 }
 void tlb_flush_cpus(const uint64_t mask[MAX_CPUS / 64])
 {
