@@ -28,8 +28,8 @@ $(B)/dom0-%-stress.gz: $(B)/kernel/%/version $(B)/stress/version $(DOM0_SRC)
 # What guests are made of, on a disk that domain 0 mounts on /data.
 $(B)/guest-%.gz: $(B)/kernel/%/version $(GUEST_SRC)
 	scripts/guest-image.sh $(B)/kernel/$* $@
-$(B)/data-%.img: $(B)/guest-%.gz $(B)/guests/idle.elf $(B)/guests/pair.elf scripts/data-image.sh
-	scripts/data-image.sh $@ 512 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz $(B)/guests/idle.elf $(B)/guests/pair.elf
+$(B)/data-%.img: $(B)/guest-%.gz $(B)/guests/idle.elf $(B)/guests/pair.elf $(B)/guests/hammer.elf scripts/data-image.sh
+	scripts/data-image.sh $@ 512 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz $(B)/guests/idle.elf $(B)/guests/pair.elf $(B)/guests/hammer.elf
 
 # The same with the kernel for clouds, which can be a guest but not domain 0, and the real-time one.
 KINDS := cloud rt

@@ -185,6 +185,8 @@ TABLE = [
     # Log-dirty: a guest under load, copied by what the bitmaps say, compared.
     Config("logdirty", script="logdirty.sh", cpus=2, memory=1536, dom0_mem="768M", data=True, timeout=500,
            kernel="zendo.mb=128 zendo.rounds=5 zendo.times=3"),
+    Config("hammer", script="hammer.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
+           kernel="zendo.rounds=4 zendo.times=10"),
 
     # AVX in domain 0 and in a guest at once, on the same CPUs.
     Config("avx", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, quick=True),

@@ -8,12 +8,14 @@
 
 #include "pgt_env.h"
 
+#include <pthread.h>
+
 #include "../../hypervisor/pv/mirror.h"
 #include "domctl.h"
 #include "x86/context.h"
 
 #define L_PAGES 64 /* of domain 1: e_frames[1][pfn] */
-#define L_CACHE 64
+#define L_CACHE 32
 #define L_FOREIGN_CPU (E_CPUS - 1)
 
 static struct domain *l_d;
@@ -32,17 +34,17 @@ static struct {
     uint64_t cr3, va;
     uint64_t frame;
     bool write;
-    unsigned cpu;
-} l_cache[L_CACHE];
+} l_cache[E_CPUS][L_CACHE];
 static struct { /* how far a walk came, as processors remember it: the last-level table */
     uint64_t cr3, va, table, key;
     bool may;
-    unsigned cpu;
-} l_steps[L_CACHE];
+} l_steps[E_CPUS][L_CACHE];
+/* An access is one with the look into the caches before it: a flush by another CPU waits for it. */
+static pthread_mutex_t l_cpu_lock[E_CPUS];
 static struct { /* what a vCPU's processor has loaded */
     bool on;
+    unsigned calls;
     uint64_t cr3[2];
-    mfn_t root[2];
 } l_loaded[E_VCPUS];
 static uint64_t l_foreign_cache[16];
 static struct mirror *l_hidden; /* mirrors taken away to have few */
@@ -62,22 +64,26 @@ bool pv_kernel_address(uint64_t va)
 {
     return (int64_t)va >> 47 == 0 || (int64_t)va >> 47 == -1;
 }
+/* Vcpus in the hypervisor finish what they do there, and do not come back. */
+static uint32_t l_paused, l_inside;
 void domain_pause(struct domain *d)
 {
+    __atomic_fetch_add(&l_paused, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&l_inside, __ATOMIC_SEQ_CST))
+        cpu_relax();
 }
 void domain_unpause(struct domain *d)
 {
+    __atomic_fetch_sub(&l_paused, 1, __ATOMIC_SEQ_CST);
 }
 static void l_on_flush(unsigned cpu)
 {
-    for (unsigned i = 0; i < L_CACHE; i++)
-        if (l_cache[i].cpu == cpu)
-            l_cache[i].cr3 = 0;
-    for (unsigned i = 0; i < L_CACHE; i++)
-        if (l_steps[i].cpu == cpu)
-            l_steps[i].cr3 = 0;
+    pthread_mutex_lock(&l_cpu_lock[cpu]);
+    memset(l_cache[cpu], 0, sizeof(l_cache[cpu]));
+    memset(l_steps[cpu], 0, sizeof(l_steps[cpu]));
     if (cpu == L_FOREIGN_CPU)
         memset(l_foreign_cache, 0, sizeof(l_foreign_cache));
+    pthread_mutex_unlock(&l_cpu_lock[cpu]);
 }
 
 /* --- the processor ---------------------------------------------------------------------------------------- */
@@ -106,12 +112,12 @@ static uint64_t l_step_cached(unsigned cpu, uint64_t cr3, uint64_t va, bool *may
     for (unsigned i = 0; i < L_CACHE; i++) {
         uint64_t key;
 
-        if (l_steps[i].cr3 != cr3 || l_steps[i].cpu != cpu || l_steps[i].va != va >> 21)
+        if (l_steps[cpu][i].cr3 != cr3 || l_steps[cpu][i].va != va >> 21)
             continue;
-        key = l_key_of(l_steps[i].table);
-        E_CHECK(!key || key == l_steps[i].key);
-        *may = l_steps[i].may;
-        return l_steps[i].table;
+        key = l_key_of(l_steps[cpu][i].table);
+        E_CHECK(!key || key == l_steps[cpu][i].key);
+        *may = l_steps[cpu][i].may;
+        return l_steps[cpu][i].table;
     }
     return 0;
 }
@@ -122,40 +128,44 @@ static uint32_t l_walk(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint
     bool logged = l_d->logdirty, may = true;
     uint64_t table = logged && env_rand(2) ? l_step_cached(cpu, cr3, va, &may) : 0, *path[5];
     unsigned first = table ? 1 : 4;
+    uint64_t e;
 
     if (!table)
         table = cr3 >> FRAME_SHIFT;
     for (unsigned level = first; level >= 1; level--) {
         /* what it walks is a mirror when it is logged, and one of its page tables else */
         E_CHECK(logged ? !frame_table[table].owner
-                       : frame_table[table].owner == l_d && (frame_table[table].type & PGT_VALID));
+                       : env_smp || (frame_table[table].owner == l_d && (frame_table[table].type & PGT_VALID)));
         path[level] = l_entry(table, va, level);
-        if (!(*path[level] & PTE_P))
+        e = READ_ONCE(*path[level]);
+        if (!(e & PTE_P))
             return write ? 2 : 0;
-        may &= !!(*path[level] & PTE_RW);
-        table = mfn_of_paddr(*path[level] & PTE_ADDR_MASK).n;
+        may &= !!(e & PTE_RW);
+        table = mfn_of_paddr(e & PTE_ADDR_MASK).n;
         if (level == 2 && logged)
-            l_steps[env_rand(L_CACHE)] = (typeof(l_steps[0])){cr3, va >> 21, table, l_key_of(table), may, cpu};
+            l_steps[cpu][env_rand(L_CACHE)] = (typeof(l_steps[0][0])){cr3, va >> 21, table, l_key_of(table), may};
     }
     if (write && !may)
         return 3;
     for (unsigned level = first; level >= 1; level--) {
         uint64_t bits = level == 1 && write ? PTE_A | PTE_D : PTE_A;
 
-        E_CHECK(!logged || (*path[level] & bits) == bits);
-        *path[level] |= bits;
+        if (!logged)
+            __atomic_fetch_or(path[level], bits, __ATOMIC_SEQ_CST);
+        else if (!env_smp) /* else it may have been emptied meanwhile */
+            E_CHECK((*path[level] & bits) == bits);
     }
     *frame = table;
-    l_cache[env_rand(L_CACHE)] = (typeof(l_cache[0])){cr3, va & FRAME_MASK, table, write, cpu};
+    l_cache[cpu][env_rand(L_CACHE)] = (typeof(l_cache[0][0])){cr3, va & FRAME_MASK, table, write};
     return 0;
 }
 
 static bool l_cached(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint64_t *frame)
 {
     for (unsigned i = 0; i < L_CACHE; i++)
-        if (l_cache[i].va == (va & FRAME_MASK) && l_cache[i].cr3 == cr3 && l_cache[i].cpu == cpu &&
-            l_cache[i].write >= write) {
-            *frame = l_cache[i].frame;
+        if (l_cache[cpu][i].va == (va & FRAME_MASK) && l_cache[cpu][i].cr3 == cr3 &&
+            l_cache[cpu][i].write >= write) {
+            *frame = l_cache[cpu][i].frame;
             return true;
         }
     return false;
@@ -189,56 +199,60 @@ static bool l_guest_allows(const struct x86_vcpu *xv, uint64_t va, bool write)
     return may || !write;
 }
 
-/* Its processor has what was current when it was loaded, or what its own hypercalls made of that. */
+/* Its processor has what was current when it was loaded, or when it was last in the hypervisor. */
 static uint64_t l_cr3(unsigned vi)
 {
     const struct x86_vcpu *xv = &e_vcpu[1][vi];
 
-    if (!l_loaded[vi].on || !mfn_eq(l_loaded[vi].root[0], xv->root) || !mfn_eq(l_loaded[vi].root[1], xv->root_user))
-        l_loaded[vi] = (typeof(l_loaded[0])){true, {xv->cr3_kernel, xv->cr3_user}, {xv->root, xv->root_user}};
+    if (!l_loaded[vi].on || l_loaded[vi].calls != e_calls[1][vi])
+        l_loaded[vi] = (typeof(l_loaded[0])){true, e_calls[1][vi], {xv->cr3_kernel, xv->cr3_user}};
     return l_loaded[vi].cr3[!xv->kernel_mode];
+}
+
+/* Does the instruction, if nothing is in the way: true; else the error code of the page fault. */
+static bool l_try(unsigned vi, uint64_t cr3, uint64_t va, bool write, uint32_t *error)
+{
+    uint64_t frame = 0;
+
+    pthread_mutex_lock(&l_cpu_lock[vi]);
+    if (!l_cached(vi, cr3, va, write, &frame))
+        *error = l_walk(vi, cr3, va, write, &frame);
+    if (frame && write) {
+        /* never a table, never what is not ours (but what others granted) */
+        E_CHECK(env_smp ||
+                (frame_table[frame].owner && (frame_table[frame].type & PGT_TYPE_MASK) == PGT_WRITABLE));
+        l_scribble(frame, "the guest");
+    }
+    pthread_mutex_unlock(&l_cpu_lock[vi]);
+    return frame;
 }
 
 static void l_access(unsigned vi, uint64_t va, bool write)
 {
     struct x86_vcpu *xv = &e_vcpu[1][vi];
-    uint64_t frame = 0;
+    uint32_t error = 0;
 
     if (mfn_eq(xv->root, INVALID_MFN))
         return;
     xv->kernel_mode = mfn_eq(xv->root_user, INVALID_MFN) || env_rand(2);
     l_accesses++;
-    for (unsigned n = 0;; n++) {
-        uint64_t cr3 = l_cr3(vi);
-        uint32_t error = 0;
+    for (unsigned n = 0; !l_try(vi, l_cr3(vi), va, write, &error); n++) {
         bool fixed;
 
-        E_CHECK(n < 4);
-        if (!l_cached(vi, cr3, va, write, &frame)) {
-            frame = 0;
-            error = l_walk(vi, cr3, va, write, &frame);
-        }
-        if (frame)
-            break;
+        E_CHECK(n < (env_smp ? 1000 : 4));
         e_here = vi + 1;
         fixed = l_d->logdirty && mirror_fault(xv, va, error);
         e_here = 0;
+        E_CHECK(env_smp || !l_d->logdirty || fixed == l_guest_allows(xv, va, write));
         if (!fixed) {
-            E_CHECK(!l_d->logdirty || !l_guest_allows(xv, va, write));
             l_guest_faults++;
             xv->kernel_mode = 1;
             return;
         }
-        E_CHECK(l_guest_allows(xv, va, write));
         l_faults++;
     }
     xv->kernel_mode = 1;
-    if (write) {
-        /* never a table, never what is not ours (but what others granted) */
-        E_CHECK(frame_table[frame].owner && (frame_table[frame].type & PGT_TYPE_MASK) == PGT_WRITABLE);
-        l_writes++;
-        l_scribble(frame, "the guest");
-    }
+    l_writes += write;
 }
 
 /* --- the guest's memory ------------------------------------------------------------------------------------- */
@@ -347,23 +361,24 @@ static void l_foreign_write(void)
     uint64_t m = e_frames[0][12 + env_rand(4)], f, e;
     const struct page *pt = &frame_table[m];
 
-    if (env_rand(3) == 0) {
-        f = l_foreign_cache[env_rand(16)];
-        if (f) {
-            l_stale++;
-            l_scribble(f, "an old translation");
-        }
-        return;
+    pthread_mutex_lock(&l_cpu_lock[L_FOREIGN_CPU]);
+    f = env_rand(3) ? 0 : l_foreign_cache[env_rand(16)];
+    if (f) {
+        l_stale++;
+        l_scribble(f, "an old translation");
+        goto out;
     }
     if (pt->owner != &e_dom[0].d || PGT_LEVEL(pt->type) != 1 || !(pt->type & PGT_VALID))
-        return;
-    e = *l_entry(m, (uint64_t)env_rand(24) << FRAME_SHIFT, 1);
+        goto out;
+    e = READ_ONCE(*l_entry(m, (uint64_t)env_rand(24) << FRAME_SHIFT, 1));
     f = mfn_of_paddr(e & PTE_ADDR_MASK).n;
     if ((e & (PTE_P | PTE_RW)) != (PTE_P | PTE_RW) || f >= E_FRAMES || frame_table[f].owner != l_d)
-        return;
+        goto out;
     l_foreign_cache[env_rand(16)] = f;
     l_foreign++;
     l_scribble(f, "another domain");
+out:
+    pthread_mutex_unlock(&l_cpu_lock[L_FOREIGN_CPU]);
 }
 
 /* A grant copy, as far as the frame is concerned. */
@@ -382,9 +397,7 @@ static void l_copy_to(void)
 
 static void l_check(void)
 {
-    if (!l_d->logdirty)
-        return;
-    if (logdirty_check(l_d)) {
+    if (l_d->logdirty && logdirty_check(l_d)) {
         fprintf(stderr, "log-dirty: %s", host_last_log);
         abort();
     }
@@ -479,9 +492,14 @@ static long l_domctl(struct xen_domctl *op, bool among)
         e_preempt_every = env_rand(3);
         rc = domctl_shadow_op(e_vcpus[0][0], l_d, op);
         e_preempt_every = 0;
-        E_CHECK(n < 100000);
+        E_CHECK(env_smp || n < 100000);
         if (rc != -XEN_ERESTART)
             return rc;
+        if (env_smp) {
+            host_softirqs_run();
+            cpu_relax();
+            continue;
+        }
         for (unsigned k = among ? env_rand(6) : 0; k-- > 0;)
             l_step(true);
         for (host_cpu = 0; host_cpu < host_cpus; host_cpu++)
@@ -537,7 +555,8 @@ static void l_on(bool few)
         l_few_mirrors();
     for (unsigned k = 0; k < L_PAGES; k++)
         l_send(k);
-    l_check();
+    if (!env_smp)
+        l_check();
 }
 
 static void l_off(bool among)
@@ -559,6 +578,8 @@ static void l_start_bare(void)
     memset(l_foreign_cache, 0, sizeof(l_foreign_cache));
     memset(l_steps, 0, sizeof(l_steps));
     memset(l_loaded, 0, sizeof(l_loaded));
+    for (unsigned i = 0; i < E_CPUS; i++)
+        pthread_mutex_init(&l_cpu_lock[i], NULL);
     e_on_flush = l_on_flush;
     l_d = &e_dom[1].d;
     e_patient = true;
@@ -572,6 +593,11 @@ static void l_start(void)
     l_start_bare();
     for (unsigned k = 0; k < 400; k++)
         l_update(env_rand(E_VCPUS), false);
+    for (unsigned k = 0; k < 4; k++) { /* tables of domain 0 for mappings of others */
+        struct mmuext_op op = {.cmd = MMUEXT_PIN_L1_TABLE, .arg1.mfn = e_frames[0][12 + k]};
+
+        run(0, 0, true, __HYPERVISOR_mmuext_op, (uintptr_t)&op, 1, 0, DOMID_SELF);
+    }
     for (unsigned k = 0; k < 2 * E_VCPUS; k++)
         l_ext(k / 2, false, k % 2 ? MMUEXT_NEW_USER_BASEPTR : MMUEXT_NEW_BASEPTR, l_frame_of(0));
 }

@@ -403,6 +403,8 @@ static bool env_smp;         /* no checks in between */
 static bool env_interleave;  /* other vCPUs do things between continuations */
 static void env_step(unsigned di, unsigned vi, bool nested);
 
+static unsigned e_calls[E_DOMS][E_VCPUS]; /* how often a vCPU has been in the hypervisor */
+
 /* Until it is done; now and then the guest does not come back. */
 static long run(unsigned di, unsigned vi, bool nested, unsigned nr, uint64_t a1, uint64_t a2, uint64_t a3,
                 uint64_t a4)
@@ -414,11 +416,14 @@ static long run(unsigned di, unsigned vi, bool nested, unsigned nr, uint64_t a1,
         long rc;
 
         e_again.set = false;
+        __atomic_fetch_add(&e_calls[di][vi], 1, __ATOMIC_RELAXED);
         rc = call(e_vcpus[di][vi], nr, a);
         if (!env_smp && !nested && n % 16 == 0)
             env_check();
         if (!e_again.set)
             return rc;
+        if (env_smp)
+            host_softirqs_run();
         if (env_smp && n % 1024 == 1023) /* who holds what we wait for may not have a processor: let it run */
             usleep(1000);
         if (n > (env_smp ? 20000000 : 200000)) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * logdirty DOMID ROUNDS [MS] [TIMES]: copies a running guest's memory the way a migration does (log-dirty on, everything, then
+ * logdirty DOMID ROUNDS [MS] [TIMES] [check]: copies a running guest's memory the way a migration does (log-dirty on, everything, then
  * ROUNDS times what is dirty, MS apart), stops the guest, asks for the last bitmap and compares page by page: what differs
  * from the copy, in contents or in type, must be in that bitmap. TIMES: all of it so often. The guest goes on afterwards.
+ * check: after each round the hypervisor compares its mirrors with the guest's tables (debug key p), which stops the guest.
  * Frames are found by the machine-to-physical table, not by what the guest says. Exit code 0: nothing was missed.
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <xen/xen.h>
 #include <xen/domctl.h>
 #include <xen/memory.h>
+#include <xen/sysctl.h>
 #include <xencall.h>
 #include <xenforeignmemory.h>
 
@@ -88,6 +90,80 @@ static int shadow(uint32_t op, int with_bitmap)
         return -1;
     }
     return rc;
+}
+
+/* --- the hypervisor's own check ---------------------------------------------------------------------------- */
+
+static int sysctl(struct xen_sysctl *s, uint32_t cmd)
+{
+    struct xen_sysctl *b = xencall_alloc_buffer(call, sizeof(*b));
+    int rc;
+
+    s->cmd = cmd;
+    s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    *b = *s;
+    rc = xencall1(call, __HYPERVISOR_sysctl, (uintptr_t)b);
+    *s = *b;
+    xencall_free_buffer(call, b);
+    return rc;
+}
+
+/* What the log says from index on; the text so far is there once it has a line with `word`. */
+static char *log_with(uint32_t *index, const char *word)
+{
+    static char *text;
+
+    if (!text)
+        text = xencall_alloc_buffer(call, 65536);
+    for (int tries = 0; tries < 200; tries++) {
+        struct xen_sysctl s = {0};
+
+        set_xen_guest_handle(s.u.readconsole.buffer, text);
+        s.u.readconsole.count = 65535;
+        s.u.readconsole.index = *index;
+        s.u.readconsole.incremental = 1;
+        if (sysctl(&s, XEN_SYSCTL_readconsole))
+            die("readconsole");
+        text[s.u.readconsole.count] = 0;
+        if (!word || strstr(text, word)) {
+            *index = s.u.readconsole.index;
+            return text;
+        }
+        usleep(20000);
+    }
+    return NULL;
+}
+
+static void press(char key)
+{
+    struct xen_sysctl s = {0};
+    char *b = xencall_alloc_buffer(call, 1);
+
+    *b = key;
+    set_xen_guest_handle(s.u.debug_keys.keys, b);
+    s.u.debug_keys.nr_keys = 1;
+    if (sysctl(&s, XEN_SYSCTL_debug_keys))
+        die("debug_keys");
+    xencall_free_buffer(call, b);
+}
+
+/* Key p checks all domains; only ours is logged. */
+static int mirrors_right(void)
+{
+    static uint32_t index;
+    char *text, *line;
+    int faults = -1;
+
+    while (*log_with(&index, NULL))
+        ;
+    press('p');
+    text = log_with(&index, "times out of mirrors");
+    line = text ? strstr(text, "log-dirty: d") : NULL;
+    if (line)
+        sscanf(line, "log-dirty: d%*u: %d faults", &faults);
+    if (faults)
+        printf("logdirty: mirrors: %d faults\n%s", faults, text ? text : "");
+    return !faults;
 }
 
 /* --- frames ------------------------------------------------------------------------------------------------ */
@@ -233,6 +309,8 @@ static uint64_t take(int only_dirty)
     return each_page(only_dirty, page_take);
 }
 
+static int check;
+
 static int once(int rounds, int ms)
 {
     uint64_t n, marked = 0;
@@ -251,6 +329,8 @@ static int once(int rounds, int ms)
         n = take(1);
         printf("logdirty: round %d: %lu pages, %u faults, %u dirty; %.2f ms for the bitmap\n", r, (unsigned long)n,
                stats.fault_count, stats.dirty_count, t0);
+        if (check && !mirrors_right())
+            return 1;
     }
     simple(XEN_DOMCTL_pausedomain);
     if (shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 1))
@@ -275,12 +355,13 @@ int main(int argc, char **argv)
     long max;
 
     if (argc < 3)
-        return fprintf(stderr, "usage: logdirty DOMID ROUNDS [MS] [TIMES]\n"), 2;
+        return fprintf(stderr, "usage: logdirty DOMID ROUNDS [MS] [TIMES] [check]\n"), 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     dom = atoi(argv[1]);
     rounds = atoi(argv[2]);
     ms = argc > 3 ? atoi(argv[3]) : 200;
     times = argc > 4 ? atoi(argv[4]) : 1;
+    check = argc > 5 && !strcmp(argv[5], "check");
     call = xencall_open(NULL, 0);
     fmem = xenforeignmemory_open(NULL, 0);
     if (!call || !fmem)

@@ -16,7 +16,7 @@ more_rounds() { [ "$(rounds_right)" -gt "$1" ]; }
 yes create xm create -q /tmp/load.cfg
 yes works wait_for 120 printed load "1 rounds of load are right"
 free=$(free_mb)
-logdirty "$(xm domid load)" "$(word rounds)" 300 "$(word times)"
+logdirty "$(xm domid load)" "$(word rounds)" 300 "$(word times)" check
 is nothing-missed "$?" 0
 is memory-back "$(free_mb)" "$free"
 n=$(rounds_right)
