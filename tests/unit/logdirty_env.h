@@ -126,7 +126,7 @@ static uint64_t l_step_cached(unsigned cpu, uint64_t cr3, uint64_t va, bool *may
 static uint32_t l_walk(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint64_t *frame)
 {
     bool logged = l_d->logdirty, may = true;
-    uint64_t table = logged && env_rand(2) ? l_step_cached(cpu, cr3, va, &may) : 0, *path[5];
+    uint64_t table = logged ? l_step_cached(cpu, cr3, va, &may) : 0, *path[5];
     unsigned first = table ? 1 : 4;
     uint64_t e;
 
@@ -155,6 +155,8 @@ static uint32_t l_walk(unsigned cpu, uint64_t cr3, uint64_t va, bool write, uint
         else if (!env_smp) /* else it may have been emptied meanwhile */
             E_CHECK((*path[level] & bits) == bits);
     }
+    /* What a mirror maps is held by the guest's entry, from before it is there until after it has gone. */
+    E_CHECK(!logged || frame_table[table].owner || READ_ONCE(*path[1]) != e);
     *frame = table;
     l_cache[cpu][env_rand(L_CACHE)] = (typeof(l_cache[0][0])){cr3, va & FRAME_MASK, table, write};
     return 0;

@@ -196,6 +196,30 @@ static void test_writers_full(void **state)
     l_finish();
 }
 
+/* Somebody has written before the call and says so only while it is under way. */
+static void test_in_flight(void **state)
+{
+    struct xen_domctl c = {.u.shadow_op = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN, .pages = L_PAGES}};
+    long rc = -XEN_ERESTART;
+
+    l_start_bare();
+    assert_int_equal(op(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, NULL, NULL), 0);
+    c.u.shadow_op.dirty_bitmap.p = (uint8_t *)l_bitmap;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(domctl_shadow_op(e_vcpus[0][0], l_d, &c), -XEN_ERESTART);
+    page_dirtied(page_of(mfn(e_frames[1][33]))); /* CPU 2 is still at it */
+    for (unsigned cpu = 0; cpu < host_cpus; cpu++) {
+        assert_int_equal(rc, -XEN_ERESTART);
+        host_cpu = cpu;
+        host_softirqs_run();
+        host_cpu = 0;
+        rc = domctl_shadow_op(e_vcpus[0][0], l_d, &c);
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(l_bitmap[0], BIT(33));
+    l_finish();
+}
+
 /* In the middle of a call of several turns: others wait, OFF does not. */
 static void test_turns(void **state)
 {
@@ -383,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_bitmap),
         cmocka_unit_test(test_writers),
         cmocka_unit_test(test_writers_full),
+        cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_bits),
