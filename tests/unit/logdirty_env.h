@@ -12,6 +12,7 @@
 
 #include "../../hypervisor/pv/mirror.h"
 #include "domctl.h"
+#include "lib.h"
 #include "x86/context.h"
 
 #define L_PAGES 64 /* of domain 1: e_frames[1][pfn] */
@@ -84,6 +85,20 @@ static void l_on_flush(unsigned cpu)
     if (cpu == L_FOREIGN_CPU)
         memset(l_foreign_cache, 0, sizeof(l_foreign_cache));
     pthread_mutex_unlock(&l_cpu_lock[cpu]);
+}
+
+/* The last writable use of a frame is ending: no mirror may map it writable any more. */
+static void l_on_stamp(void)
+{
+    const struct mirrors *ms = l_d->logdirty && !env_smp ? l_d->logdirty->mirrors : NULL;
+
+    for (uint32_t i = 0; ms && i < ms->n; i++) {
+        const uint64_t *t = map_frame(ms->m[i].frame);
+
+        for (uint64_t left = ms->m[i].rw; left; left &= left - 1)
+            for (unsigned k = bit_first(left) * 8, end = k + 8; k < end; k++)
+                E_CHECK(!(t[k] & PTE_RW) || (page_of(mfn_of_paddr(t[k] & PTE_ADDR_MASK))->type & PGT_COUNT_MASK));
+    }
 }
 
 /* --- the processor ---------------------------------------------------------------------------------------- */
@@ -573,6 +588,7 @@ static void l_off(bool among)
 static void l_start_bare(void)
 {
     e_on_flush = NULL;
+    e_on_stamp = NULL;
     env_setup();
     host_cpus = E_CPUS;
     quiesce_init();
@@ -583,6 +599,7 @@ static void l_start_bare(void)
     for (unsigned i = 0; i < E_CPUS; i++)
         pthread_mutex_init(&l_cpu_lock[i], NULL);
     e_on_flush = l_on_flush;
+    e_on_stamp = l_on_stamp;
     l_d = &e_dom[1].d;
     e_patient = true;
     for (unsigned k = 0; k < L_PAGES; k++)
