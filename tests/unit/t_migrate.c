@@ -623,6 +623,65 @@ static void create_is_refused(void **state)
     assert_int_equal(journal_check_create("demo", UUID), 0);
 }
 
+/* The journal names a process that ended; its number is another program's now, and somebody looks at the journal just then. */
+static void innocent_pid(void **state)
+{
+    struct journal j;
+    char text[200];
+    int up[2], status;
+    char byte;
+    pid_t innocent = fork(), looker;
+
+    if (!innocent) {
+        execlp("sleep", "sleep", "60", (char *)NULL);
+        _exit(1);
+    }
+    usleep(100000);
+    begin_world();
+    be_on(1);
+    fill_journal(&j, false, 'a');
+    j.domid = T_DOMAIN;
+    assert_int_equal(journal_begin(&j), 0);
+    int n = snprintf(text, sizeof(text), "prepared\tpid=%d\tdomain=%u\n", innocent, T_DOMAIN);
+
+    assert_int_equal(write(j.fd, text, (size_t)n), n);
+    journal_leave(&j);
+    world->copy[1] = PAUSED;
+    assert_int_equal(pipe(up), 0);
+    looker = fork();
+    if (!looker) {
+        assert_int_equal(journal_open(&j, j.path[0] ? strdup(j.path) : ""), 0);
+        byte = 1;
+        if (write(up[1], &byte, 1) != 1)
+            _exit(1);
+        usleep(400000);
+        _exit(0);
+    }
+    assert_int_equal(read(up[0], &byte, 1), 1);
+    be_on(0);
+    fill_journal(&j, true, 'a');
+    j.domid = S_DOMAIN;
+    assert_int_equal(journal_begin(&j), 0);
+    assert_int_equal(journal_step(&j, STEP_COMMITTED), 0);
+    journal_leave(&j);
+    world->copy[0] = SUSPENDED;
+    be_on(0);
+    fault_clear();
+    if (!fork()) {
+        be_on(0);
+        migrate_resolve_all(&ops, NULL, NULL);
+        _exit(0);
+    }
+    for (unsigned i = 0; i < 300 && world->copy[0] != ABSENT; i++)
+        usleep(10000);
+    assert_int_equal(waitpid(innocent, &status, WNOHANG), 0); /* it lives */
+    kill(innocent, SIGKILL);
+    wait_all();
+    assert_int_equal(world->copy[1], RUNS);
+    assert_int_equal(world->copy[0], ABSENT);
+    assert_false(world->two_ran);
+}
+
 static int print_table(void)
 {
     printf("| step |");
@@ -648,7 +707,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(undisturbed), cmocka_unit_test(every_step_every_way), cmocka_unit_test(link_stays_down), cmocka_unit_test(operations_fail),
         cmocka_unit_test(stopped), cmocka_unit_test(torn_journal),
         cmocka_unit_test(second_move_is_not_first), cmocka_unit_test(resumed_once), cmocka_unit_test(failed_step),
-        cmocka_unit_test(create_is_refused),
+        cmocka_unit_test(create_is_refused), cmocka_unit_test(innocent_pid),
     };
     char base[] = "/dev/shm/t_migrate.XXXXXX", cmd[80]; /* in memory: the journals sync a lot */
     int rc;

@@ -14,6 +14,7 @@
 #define GO_MS 60000
 #define DESTROYED_MS 60000
 #define HOLDER_MS 20000
+#define LOOK_MS 100
 
 struct receiving {
     const struct migrate_ops *ops;
@@ -148,19 +149,29 @@ static int move(struct receiving *r, struct json_object *offer)
 
 /* --- a question ------------------------------------------------------------------------------------------------------------------ */
 
+/* A journal's pid may be somebody else's by now. */
+static bool is_one_of_us(int pid)
+{
+    char path[40], theirs[512], ours[512];
+    ssize_t n, m;
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+    n = readlink(path, theirs, sizeof(theirs));
+    m = readlink("/proc/self/exe", ours, sizeof(ours));
+    return pid > 1 && pid != getpid() && n > 0 && n == m && !memcmp(theirs, ours, (size_t)n);
+}
+
 /*
  * The source asks on a new connection, so whoever still waits on the old one waits in vain; it is ended, and the kernel frees its
- * lock.
+ * lock. Others only look, which takes a moment.
  */
 static int open_journal(struct journal *j, const char *token)
 {
     int rc = journal_open_token(j, token, false);
 
     for (unsigned ms = 0; rc == -EBUSY && ms < HOLDER_MS; ms += 20) {
-        if (!ms && j->pid > 1 && j->pid != getpid())
-            kill(j->pid, SIGTERM);
-        if (ms == HOLDER_MS / 2 && j->pid > 1 && j->pid != getpid())
-            kill(j->pid, SIGKILL);
+        if ((ms == LOOK_MS || ms == HOLDER_MS / 2) && is_one_of_us(j->pid))
+            kill(j->pid, ms == LOOK_MS ? SIGTERM : SIGKILL);
         usleep(20000);
         rc = journal_open_token(j, token, false);
     }
