@@ -112,6 +112,15 @@ def test_all(port):
     check("log-names-the-host", "host 'other': may not send guests here" in log or "other" in log, log)
     out, err = client("here", port, data)
     check("still-serves", out == want, (out, err))
+    before = len(open(path("log")).readlines())
+    for _ in range(150):
+        with socket.create_connection(("localhost", port), 10) as raw:
+            raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    time.sleep(1)
+    lines = len(open(path("log")).readlines()) - before
+    check("log-has-a-limit", 0 < lines <= 125, "%d lines for 150 connections" % lines) # a minute may begin meanwhile
+    out, err = client("here", port, data)
+    check("serves-after-strangers", out == want, (out, err))
 
 
 def test_refusals():

@@ -25,11 +25,18 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 16
+#define LINES_A_MINUTE 60   /* of the log, about those who get no further than the handshake */
 #define LOG_FILE "/var/log/zendo/relocd.log"
 
 static const char receiver[] = "xm";
 static struct relocation conf;
 static int log_fd = 2;
+
+/* Anybody who reaches the port can fail as often as he likes; the log's disk is not his to fill. */
+static struct {
+    time_t minute;
+    unsigned lines, more;
+} strangers;
 
 static void log_line(const char *what)
 {
@@ -111,7 +118,25 @@ static int run_receiver(int *fd)
     return pid < 0 ? fault(-errno, "no process: %s", strerror(errno)) : 0;
 }
 
-static void serve(int fd, const char *from)
+/* One more line about a stranger? Counted by the listening process, for its children. */
+static bool stranger_is_told(void)
+{
+    time_t minute = time(NULL) / 60;
+    char line[80];
+
+    if (minute != strangers.minute && strangers.more) {
+        snprintf(line, sizeof(line), "%u more connections in a minute, not told of", strangers.more);
+        log_line(line);
+    }
+    if (minute != strangers.minute) {
+        strangers.minute = minute;
+        strangers.lines = strangers.more = 0;
+    }
+    strangers.more += strangers.lines >= LINES_A_MINUTE;
+    return strangers.lines < LINES_A_MINUTE && ++strangers.lines;
+}
+
+static void serve(int fd, const char *from, bool told)
 {
     char name[128] = "?", line[600];
     gnutls_session_t s;
@@ -122,7 +147,8 @@ static void serve(int fd, const char *from)
     rc = tls_accept(&s, fd, &conf, name);
     rc = rc ? rc : run_receiver(&local);
     snprintf(line, sizeof(line), "%s (%s): %s", from, fault_printable(name), rc ? fault_text() : "begins");
-    log_line(line);
+    if (told || !rc)
+        log_line(line);
     if (rc)
         _exit(1);
     pump(s, fd, local, local);
@@ -159,14 +185,17 @@ static void accept_one(int listener, unsigned *running)
     if (fd < 0)
         return;
     getnameinfo((struct sockaddr *)&at, n, from, sizeof(from), NULL, 0, NI_NUMERICHOST);
+    bool told = stranger_is_told();
+
     if (*running >= CONNECTIONS_MAX) {
-        log_line("too many connections at once; one is refused");
+        if (told)
+            log_line("too many connections at once; one is refused");
     } else {
         pid_t pid = fork();
 
         if (!pid) {
             close(listener);
-            serve(fd, from);
+            serve(fd, from, told);
         }
         *running += pid > 0;
     }
