@@ -155,9 +155,15 @@ int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_o
     struct filling f = { c, from, o, &out->config, out };
     const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices,
         .made = o->made, .made_arg = o->arg, .ready = ready };
+    struct sigaction old[RESTORE_SIGNALS];
     int rc = read_head(from, o, &out->config);
 
-    return rc ? rc : domain_create(c, &out->config, &options, &out->domid);
+    if (rc)
+        return rc;
+    restore_signals_catch(old);
+    rc = domain_create(c, &out->config, &options, &out->domid);
+    restore_signals_back(old);
+    return rc;
 }
 
 int restore_devices(uint32_t domid, const struct guest_config *cfg)

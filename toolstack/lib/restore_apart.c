@@ -72,12 +72,49 @@ static bool get_state(FILE *f, struct xc_state *s)
     return good;
 }
 
+/* --- signals ---------------------------------------------------------------------------------------------------------------- */
+
+static const int stopping[RESTORE_SIGNALS] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static const struct sigaction *before;      /* the child's */
+static volatile pid_t filling;
+static volatile int stopped;
+
+static void stop(int signal)
+{
+    stopped = signal;
+    if (filling > 0)
+        kill(filling, SIGKILL);
+}
+
+void restore_signals_catch(struct sigaction old[RESTORE_SIGNALS])
+{
+    const struct sigaction a = { .sa_handler = stop, .sa_flags = SA_RESTART };
+
+    stopped = 0;
+    before = old;
+    for (unsigned i = 0; i < RESTORE_SIGNALS; i++)
+        sigaction(stopping[i], &a, &old[i]);
+}
+
+void restore_signals_back(const struct sigaction old[RESTORE_SIGNALS])
+{
+    for (unsigned i = 0; i < RESTORE_SIGNALS; i++)
+        sigaction(stopping[i], &old[i], NULL);
+}
+
+static int ended(void)
+{
+    return stopped ? fault(-EINTR, "stopped by a signal") : fault(-EIO, "restoring: the process that fills the guest's memory was ended");
+}
+
 /* --- the child -------------------------------------------------------------------------------------------------------------- */
 
 _Noreturn static void child(struct restore *r, int tell)
 {
     FILE *f = fdopen(tell, "w");
 
+    if (before)
+        restore_signals_back(before);
     fault_clear();
     int rc = f ? ctl_open(&r->c) : -EMFILE; /* handles of its own, since those of the parent must not be used */
 
@@ -100,9 +137,9 @@ static int take_answer(struct restore *r, FILE *f)
     int rc;
 
     if (!f || fread(&rc, sizeof(rc), 1, f) != 1)
-        return fault(-EIO, "restoring: the process that fills the guest's memory was ended");
+        return ended();
     if (!rc)
-        return get_state(f, &r->st) ? 0 : fault(-EIO, "restoring: the process that fills the guest's memory was ended");
+        return get_state(f, &r->st) ? 0 : ended();
     if (fread(text, sizeof(text), 1, f) != 1)
         text[0] = 0;
     text[sizeof(text) - 1] = 0;
@@ -116,30 +153,34 @@ static int wait_child(pid_t pid)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return fault(-errno, "restoring: %s", strerror(errno));
-    return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : fault(-EIO, "restoring: the process that fills the guest's memory was ended");
+    return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 }
 
 static int in_child(struct restore *r)
 {
     int tell[2];
-    pid_t pid = pipe2(tell, O_CLOEXEC) ? -1 : fork();
+    pid_t pid = stopped ? -1 : pipe2(tell, O_CLOEXEC) ? -1 : fork();
 
+    if (stopped)
+        return ended();
     if (pid < 0)
         return fault(-errno, "restoring: no process: %s", strerror(errno));
     if (!pid) {
         close(tell[0]);
         child(r, tell[1]);
     }
+    filling = pid;
     close(tell[1]);
     FILE *f = fdopen(tell[0], "r");
     int rc = take_answer(r, f);
 
     if (f)
         fclose(f);
-    int ended = wait_child(pid);
+    int way = wait_child(pid);
 
+    filling = 0;
     r->in->offset = r->shared->offset;
-    return rc ? rc : ended;
+    return rc || !way ? rc : ended();
 }
 
 int restore_memory(struct restore *r)

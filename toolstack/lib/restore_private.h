@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "build.h"
 #include "restore.h"
 
@@ -53,3 +55,7 @@ int restore_vcpus(struct restore *r);
 int restore_tsc(struct restore *r);
 /* restore_apart.c: both of the former groups but the last, in a child or here. */
 int restore_memory(struct restore *r);
+/* A signal that would end us ends the child instead, so that what was made is taken back; between these two. */
+#define RESTORE_SIGNALS 4
+void restore_signals_catch(struct sigaction old[RESTORE_SIGNALS]);
+void restore_signals_back(const struct sigaction old[RESTORE_SIGNALS]);

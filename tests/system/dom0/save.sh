@@ -216,6 +216,13 @@ step_bad() {
     is bad-memory "$(free_mb)" "$mem"
     is bad-nodes "$(nodes)" "$n"
     is bad-loops "$(losetup -a | wc -l)" "$loops"
+    for after in 0.2 0.6 1.2; do # stopped while it is restored: nothing is left, or all of it is there
+        xm restore -p /tmp/g.save >/tmp/said 2>&1 & restorer=$!
+        sleep $after; kill -TERM $restorer 2>/dev/null; wait $restorer
+        xm destroy g 2>/dev/null
+    done
+    wait_for 5 sh -c '[ "$(xm list | wc -l)" = 2 ]'
+    is stopped-restore-left "$(xm list | wc -l) $(nodes) $(losetup -a | wc -l)" "2 $n $loops"
     yes bad-good-still xm restore /tmp/g.save
     note g
     going g bad-good
