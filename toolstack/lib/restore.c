@@ -158,6 +158,8 @@ int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_o
     struct sigaction old[RESTORE_SIGNALS];
     int rc = read_head(from, o, &out->config);
 
+    if (!rc && o->check)
+        rc = o->check(&out->config);
     if (rc)
         return rc;
     restore_signals_catch(old);

@@ -18,6 +18,7 @@ struct restore_options {
     struct guest_config *config;
     bool no_devices;         /* leave disks and networks to restore_devices(): they may still be in use by the source */
     bool no_file_header;     /* the stream begins with libxl's; config must be given */
+    int (*check)(const struct guest_config *cfg); /* may this guest be made here? Before anything is. May be NULL */
     void (*progress)(void *arg, uint64_t pages, uint64_t bytes); /* may be NULL */
     /*
      * The domain exists and /local/domain/N is written, its memory comes next: a move writes its number down and attaches its

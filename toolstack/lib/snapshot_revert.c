@@ -7,6 +7,7 @@
 #include "domains.h"
 #include "fault.h"
 #include "restore.h"
+#include "save.h"
 #include "snapshot_private.h"
 
 #include <errno.h>
@@ -96,6 +97,8 @@ static int revert(struct ctl *c, struct snap_meta *m, int fd, const char *path, 
     uint32_t old;
     int rc = find_guest(c, m->guest, &old);
 
+    if (!rc && old != NO_GUEST)
+        rc = domain_hold(old); /* nobody saves or moves it meanwhile */
     rc = rc ? rc : get_ready(m, old);
     if (rc)
         return rc;

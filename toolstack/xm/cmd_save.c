@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* xm save, restore. */
 #include "config.h"
+#include "migrate_journal.h"
 #include "restore.h"
 #include "save_file.h"
 #include "xm.h"
@@ -66,9 +67,14 @@ static bool is_saved(const char *path)
     return is;
 }
 
+static int check_not_moved(const struct guest_config *cfg)
+{
+    return journal_check_create(cfg->name, cfg->uuid);
+}
+
 static int restore(struct args *a, int fd, const char *path, struct guest_config *cfg)
 {
-    struct restore_options o = { .config = cfg };
+    struct restore_options o = { .config = cfg, .check = check_not_moved };
     struct restored made;
     struct stream_fd f;
     struct stream_in in;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* xm snapshot create, list, revert, delete; the same as snapshot-create and so on. */
+#include "migrate_journal.h"
 #include "snapshot.h"
 #include "xm.h"
 
@@ -182,7 +183,9 @@ static int revert(struct args *a, const struct words *w)
     char *name = name_of(w->rest[0]);
 
     xm_about(name);
-    int rc = snapshot_revert(xm_ctl(), name, w->rest[1], &o, &domid);
+    int rc = journal_check_create(name, NULL);
+
+    rc = rc ? rc : snapshot_revert(xm_ctl(), name, w->rest[1], &o, &domid);
     if (!rc)
         printf("guest '%s' is as in snapshot '%s' (domain %u)\n", name, w->rest[1], domid);
     free(name);
