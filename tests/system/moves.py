@@ -112,7 +112,9 @@ def finish(row, t, r, host, before, empty, silences, ends):
     drift = ((after["real"] - before["real"]) / 1e6 - (after["at"] - before["at"])) * 1000
     mono = ((after["mono"] - before["mono"]) / 1e6 - (after["at"] - before["at"])) * 1000
     r.note("clock against the world's: %+.0f ms, monotonic %+.0f ms" % (drift, mono))
-    r.check("clock", abs(drift) < 50 + 5 * len(ends) and abs(mono) < 50 + 5 * len(ends), "%.0f ms, %.0f ms" % (drift, mono))
+    # The monotonic clock stands still while the guest does; the answer to "how late is it" itself takes a few milliseconds.
+    r.check("clock", abs(drift) < 50, "%.0f ms" % drift)
+    r.check("monotonic", -sum(e["pause_ms"] for e in ends) - 50 < mono < 50, "%.0f ms" % mono)
     if row.pause_ms:
         r.check("pause", statistics.median(silences) <= row.pause_ms, "median %.0f ms, to be at most %d" % (statistics.median(silences), row.pause_ms))
     if row.clients:
