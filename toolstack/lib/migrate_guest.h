@@ -36,7 +36,7 @@ struct migrate_guest_out {
 
 struct migrate_guest_in {
     struct ctl *c;
-    bool paused, debug;              /* paused: whatever the source wants */
+    bool paused;                     /* whatever the source wants */
     char name[128], uuid[37];
     struct wire *wire;
     uint32_t made;
@@ -56,14 +56,6 @@ int migrate_guest_connect(void *arg, const struct journal *j, struct wire *w); /
 /* --- migrate_offer.c --- */
 int migrate_offer_make(struct ctl *c, uint32_t domid, const struct guest_config *cfg, struct json_object *offer);
 int migrate_offer_check(struct ctl *c, struct json_object *offer, struct json_object *answer);
-
-/* --- migrate_sums.c: the guest as both sides see it, piece by piece --- */
-struct page_sums {
-    uint64_t *sum;
-    size_t n, room;
-};
-int page_sums_make(struct ctl *c, uint32_t domid, const struct guest_config *cfg, struct page_sums *s);
-void page_sums_free(struct page_sums *s);
 
 /* --- migrate_transport.c --- */
 /* The shell's line that reaches xm migrate-receive on a host. with: NULL for ssh, a command (xl's -s), or "" (the host is the line). */

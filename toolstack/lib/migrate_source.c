@@ -90,7 +90,6 @@ static int source_offer(void *arg, struct json_object *offer)
 {
     struct migrate_guest_out *g = arg;
 
-    json_object_object_add(offer, "debug", json_object_new_boolean(g->debug));
     return migrate_offer_make(g->c, g->domid, &g->cfg, offer);
 }
 
@@ -146,7 +145,7 @@ static int live_rounds(struct migrate_guest_out *g)
 static int source_memory(void *arg, struct wire *w)
 {
     struct migrate_guest_out *g = arg;
-    struct save_options o = { .config = &g->cfg, .zero = SAVE_ZERO_ALLOC, .file_header = true, .progress = on_progress, .arg = g };
+    struct save_options o = { .config = &g->cfg, .zero = SAVE_ZERO_ALLOC, .file_header = true, .verify = g->debug, .progress = on_progress, .arg = g };
     struct xen_domctl_getdomaininfo info;
     int rc = ctl_domain_info(g->c, (domid_t)g->domid, &info);
 
@@ -171,19 +170,6 @@ static int source_suspend(void *arg)
     return rc;
 }
 
-/* Each page of the guest as it stands, for the target to compare. */
-static int send_sums(struct migrate_guest_out *g)
-{
-    struct page_sums s;
-    int rc = page_sums_make(g->c, g->domid, &g->cfg, &s);
-    uint64_t n = s.n;
-
-    rc = rc ? rc : wire_data_write(g->wire, &n, sizeof(n));
-    rc = rc ? rc : wire_data_write(g->wire, s.sum, n * sizeof(*s.sum));
-    page_sums_free(&s);
-    return rc;
-}
-
 static int source_rest(void *arg, struct wire *w)
 {
     struct migrate_guest_out *g = arg;
@@ -205,8 +191,6 @@ static int source_rest(void *arg, struct wire *w)
     g->now.dirty = 0;
     if (g->round)
         g->round(g->arg, &g->now);
-    if (!rc && g->debug)
-        rc = send_sums(g);
     rc = rc ? rc : wire_data_flush(w);
     g->now.bytes = w->sent;
     tell(g, "switch");

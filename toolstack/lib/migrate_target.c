@@ -15,7 +15,6 @@
 static int target_check(void *arg, struct json_object *offer, struct json_object *answer)
 {
     struct migrate_guest_in *g = arg;
-    struct json_object *debug = NULL;
     const char *name, *uuid;
     int rc = wire_text(offer, "name", sizeof(g->name) - 1, &name);
 
@@ -24,7 +23,6 @@ static int target_check(void *arg, struct json_object *offer, struct json_object
         return rc;
     snprintf(g->name, sizeof(g->name), "%s", name);
     snprintf(g->uuid, sizeof(g->uuid), "%s", uuid);
-    g->debug = json_object_object_get_ex(offer, "debug", &debug) && json_object_get_boolean(debug);
     return migrate_offer_check(g->c, offer, answer);
 }
 
@@ -46,43 +44,6 @@ static int on_made(void *arg, uint32_t domid, const struct guest_config *cfg)
     return restore_devices(domid, cfg);
 }
 
-static int compare_sums(struct migrate_guest_in *g, uint32_t domid, const struct guest_config *cfg, const struct page_sums *theirs)
-{
-    struct page_sums ours;
-    uint64_t bad = 0, first = 0;
-    int rc = page_sums_make(g->c, domid, cfg, &ours);
-
-    if (!rc && ours.n != theirs->n)
-        rc = fault(-EILSEQ, "--debug: %zu pages with content there, %zu here", theirs->n, ours.n);
-    for (size_t i = 0; i < ours.n && !rc; i++)
-        if (ours.sum[i] != theirs->sum[i] && !bad++)
-            first = i;
-    if (!rc && bad)
-        rc = fault(-EILSEQ, "--debug: %llu of %zu pages differ, the first is the %llu. that was sent", (unsigned long long)bad, ours.n,
-                   (unsigned long long)first);
-    if (!rc)
-        fprintf(stderr, "migrate: %zu pages are the same on both sides\n", ours.n);
-    page_sums_free(&ours);
-    return rc;
-}
-
-static int verify(struct migrate_guest_in *g, uint32_t domid, const struct guest_config *cfg)
-{
-    struct page_sums theirs = { 0 };
-    uint64_t n;
-    int rc = wire_data_read(g->wire, &n, sizeof(n));
-
-    if (!rc && n > 1U << 26)
-        rc = fault(-EPROTO, "--debug: sums of %llu pages", (unsigned long long)n);
-    if (!rc && !(theirs.sum = malloc(n * sizeof(*theirs.sum) + 1)))
-        rc = fault(-ENOMEM, "--debug: no memory for sums");
-    rc = rc ? rc : wire_data_read(g->wire, theirs.sum, n * sizeof(*theirs.sum));
-    theirs.n = n;
-    rc = rc ? rc : compare_sums(g, domid, cfg, &theirs);
-    page_sums_free(&theirs);
-    return rc;
-}
-
 static int target_receive(void *arg, struct wire *w, uint32_t *domid)
 {
     struct migrate_guest_in *g = arg;
@@ -96,11 +57,8 @@ static int target_receive(void *arg, struct wire *w, uint32_t *domid)
 
     g->wire = w;
     rc = restore_domain(g->c, &in, &o, &r);
-    if (!rc) {
+    if (!rc)
         *domid = r.domid;
-        if (g->debug)
-            rc = verify(g, r.domid, &r.config);
-    }
     config_dispose(&r.config);
     return rc;
 }

@@ -180,6 +180,11 @@ static int read_pages(struct restore *r)
         return rc;
     }
     k->n = r->x.r.n_pages;
+    if (r->verify) {
+        rc = restore_verify_pages(r, k->entry, k->n);
+        free(k);
+        return rc ? rc : xc_done(&r->x);
+    }
     rc = sort_entries(r, k);
     if (!rc)
         find_holes(r, k, r->x.r.n_data);
@@ -198,6 +203,10 @@ static int read_pages(struct restore *r)
 
 static int read_record(struct restore *r)
 {
+    if (r->x.r.type == XC_VERIFY) {
+        r->verify = true;
+        return r->x.r.bytes ? xc_bad(&r->x, "it should be empty") : xc_check_pages_allowed(&r->x, &r->st);
+    }
     int rc = r->x.r.type == XC_PAGE_DATA ? read_pages(r) : xc_take(&r->x, &r->st);
 
     r->shared->offset = r->in->offset;
@@ -213,7 +222,7 @@ int restore_read(struct restore *r)
     while (!rc) {
         rc = xc_next(&r->x);
         if (!rc && r->x.r.type == XC_END)
-            return r->x.r.bytes ? xc_bad(&r->x, "it should be empty") : xc_check_complete(&r->x, &r->st);
+            return r->x.r.bytes ? xc_bad(&r->x, "it should be empty") : restore_verify_end(r);
         rc = rc ? rc : read_record(r);
     }
     return rc;

@@ -33,6 +33,8 @@ struct restore {
     size_t shared_bytes;
     xen_pfn_t *mfn;              /* of each page, 0: it has none */
     uint8_t *type;               /* and its type in the stream */
+    bool verify;                 /* the pages that come now are to be compared with what is there */
+    uint64_t compared, differ, first_differs;
     xen_pfn_t *list;             /* XC_PAGES_MAX, control calls' memory */
 };
 
@@ -43,6 +45,9 @@ static inline bool restore_has(const struct restore *r, uint64_t pfn)
 
 /* restore_pages.c: the whole of libxc's stream: pages into the guest, the rest into r->st. */
 int restore_read(struct restore *r);
+/* restore_verify.c: a record's pages (its list is read) against the guest's; what came of it all at the stream's end. */
+int restore_verify_pages(struct restore *r, const uint64_t *entry, unsigned n);
+int restore_verify_end(struct restore *r);
 /* restore_tables.c: what names frames in the guest's memory: page tables, its list of pages, start_info; and shared_info. */
 int restore_tables(struct restore *r);
 int restore_p2m(struct restore *r);

@@ -157,6 +157,15 @@ static int put_end(struct save *s)
     return rc ? rc : stream_xl_record(s->to, XL_END, NULL, 0);
 }
 
+/* For the reader to compare with what it has got; the counts are of what moved the guest. */
+static int send_again(struct save *s)
+{
+    struct save_count unused = { 0 };
+    int rc = xc_record(s->to, XC_VERIFY, NULL, 0);
+
+    return rc ? rc : save_pages_send(s, NULL, &unused);
+}
+
 int save_finish(struct save *s, const uint64_t *set, struct save_count *count)
 {
     int rc = read_p2m(s, true);
@@ -164,6 +173,8 @@ int save_finish(struct save *s, const uint64_t *set, struct save_count *count)
     rc = rc ? rc : send(s, set, count);
     if (!rc && s->foreign)
         warn("domain %u: %llu entries of its page tables name other domains' pages and are left out", s->domid, (unsigned long long)s->foreign);
+    if (!rc && s->o.verify)
+        rc = send_again(s);
     return rc ? rc : put_end(s);
 }
 

@@ -37,6 +37,7 @@ struct save_count {
 struct save_options {
     const struct guest_config *config;  /* travels in the stream (as it is now: see save_config()) */
     enum save_zero zero;
+    bool verify;                        /* at the end all pages once more, for the reader to compare (a VERIFY record) */
     bool file_header;                   /* begin with xl's header of a file (files; xl migrate-receive gets it as well) */
     /* Called often while pages go out; a negative answer ends the round with that error. May be NULL. */
     int (*progress)(void *arg, const struct save_count *round);
