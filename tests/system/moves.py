@@ -9,8 +9,10 @@ asked every 5 ms.
 """
 import argparse
 import dataclasses
+import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 
@@ -41,6 +43,7 @@ ROWS = [
     Row("dirty", load="6000 dirty 64", memory=512, host=1280),
     Row("pages", load="6000 pages", options=("--live --debug",), moves=100, vcpus=2),
     Row("pingpong", moves=500),
+    Row("tls", how="tls", moves=2),
     Row("stock", how="stock", load="6000 disk /dev/xvda", moves=4, host=1280, dom0="512M"),
     Row("faults", load="6000 disk /dev/xvda", how="faults"),
 ]
@@ -131,6 +134,52 @@ def finish(row, t, r, host, before, empty, silences, ends):
     else:
         r.check("nothing-left", left["journals"] == 0, left)
     r.check("destroy", host.run("xm destroy demo")[0] == 0)
+
+
+def certificates(t):
+    """An authority and two hosts, each called by its address and known by its name."""
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=t.folder)
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout")
+    openssl("req", "-x509", *key, "ca.key", "-out", "ca.pem", "-days", "3650", "-subj", "/CN=ca", "-set_serial", "1")
+    for h in (t.one, t.two):
+        name = "host%d" % h.number
+        with open(t.folder + "/ext", "w") as f:
+            f.write("subjectAltName=DNS:%s,IP:10.0.3.1%d\n" % (name, h.number))
+        openssl("req", *key, name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", name + ".pem", "-days", "3650",
+                "-extfile", "ext")
+        h.must("mkdir -p /etc/zendo/tls")
+        for part, file in (("host.pem", name + ".pem"), ("host.key", name + ".key"), ("ca.pem", "ca.pem")):
+            with open(os.path.join(t.folder, file), "rb") as f:
+                t.put(h, "/etc/zendo/tls/" + part, f.read())
+
+
+def do_tls(row, t, r):
+    """By the relocation daemon: not before it is configured, not for a host that is not on the list, then there and back."""
+    certificates(t)
+    t.create(t.one, memory=row.memory, load=row.load, disk=False)
+    code, text, _ = t.move(t.one, way="--tls")
+    r.check("not-configured", code == 1 and "relocation.conf" in text, text[-300:])
+    conf = "certificate /etc/zendo/tls/host.pem\\nkey /etc/zendo/tls/host.key\\nauthority /etc/zendo/tls/ca.pem\\nallow %s\\n"
+    for h in (t.one, t.two):
+        h.must("chmod 600 /etc/zendo/tls/host.key; printf '%s' > /etc/zendo/relocation.conf; relocd" % (conf % "nobody"))
+    code, text, _ = t.move(t.one, way="--tls")
+    _, log = t.two.run("cat /var/log/zendo/relocd.log")
+    r.check("not-allowed", code == 1 and "may not send guests here" in log, text[-300:] + log[-300:])
+    for h in (t.one, t.two):
+        h.must("killall relocd; printf '%s' > /etc/zendo/relocation.conf; sleep 1; relocd" % (conf % ("host%d" % t.other(h).number)))
+    host = t.one
+    for n in range(row.moves):
+        mark = t.probe.mark()
+        code, text, events = t.move(host, way="--tls")
+        r.check("tls-move-%d" % (n + 1), code == 0, text[-500:])
+        if code:
+            return
+        time.sleep(1)
+        r.note("%.1f s, %.1f MB, silence %.0f ms" % (events[-1]["total_ms"] / 1000, events[-1]["bytes"] / 1e6, t.probe.silence(mark)))
+        host = t.other(host)
+        t.probe.ask(30)
 
 
 def do_stock(row, t, r):

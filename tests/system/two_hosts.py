@@ -13,6 +13,7 @@
 
 A guest has 10.0.2.50; datagrams to it go through t.probe. Network disks: t.disk.port, the same for both hosts.
 """
+import base64
 import json
 import os
 import re
@@ -380,10 +381,18 @@ class TwoHosts:
     def other(self, host):
         return self.hosts[2 - host.number]
 
-    def move(self, host, name="demo", options="--live", timeout=300):
+    def put(self, host, path, data):
+        """A file for a host, through its console."""
+        text = base64.b64encode(data).decode()
+        host.must("rm -f %s.b64" % path)
+        for i in range(0, len(text), 512):
+            host.must("echo %s >> %s.b64" % (text[i:i + 512], path))
+        host.must("base64 -d %s.b64 > %s && rm %s.b64" % (path, path, path))
+
+    def move(self, host, name="demo", options="--live", timeout=300, way="-s 'moveload to 8003'"):
         """Moves it away from `host`; (exit code, what was printed, its JSON events)."""
         to = "10.0.3.1%d" % self.other(host).number
-        code, text = host.run("xm migrate %s --json -s 'moveload to 8003' %s %s" % (options, name, to), timeout)
+        code, text = host.run("xm migrate %s --json %s %s %s" % (options, way, name, to), timeout)
         events = []
         for line in text.splitlines():
             if line.startswith("{"):

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The source's operations of a move: rounds of memory while the guest runs, the suspend, the rest. */
+#include "device.h"
 #include "domains.h"
 #include "fault.h"
 #include "migrate_guest.h"
+#include "netlink.h"
+#include "store.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -159,6 +162,29 @@ static int source_memory(void *arg, struct wire *w)
     return rc || !g->live ? rc : live_rounds(g);
 }
 
+/* Backends write into a guest that stands still, what the network brings in: for --debug they stop, or the pages they fill would differ. */
+static int set_vif(const struct device *dev, void *up)
+{
+    char *given = store_read("%s/vifname", dev->record), name[32];
+    struct link l;
+
+    snprintf(name, sizeof(name), "vif%u.%u", dev->domid, dev->id);
+    if (!link_find(&l, given ? given : name))
+        link_set_up(&l, up != NULL);
+    free(given);
+    fault_clear();
+    return 0;
+}
+
+static void set_backends(struct migrate_guest_out *g, bool up)
+{
+    if (!g->debug || store_open())
+        return;
+    device_each(g->domid, "vif", set_vif, up ? g : NULL);
+    if (!up)
+        usleep(200000); /* and what was asked of disks has come */
+}
+
 static int source_suspend(void *arg)
 {
     struct migrate_guest_out *g = arg;
@@ -167,6 +193,8 @@ static int source_suspend(void *arg)
     int rc = domain_suspend(g->c, g->domid, SUSPEND_WAIT_MS);
 
     g->suspended_ms = migrate_clock_ms();
+    if (!rc)
+        set_backends(g, false);
     return rc;
 }
 
@@ -206,6 +234,7 @@ static int source_resume(void *arg, uint32_t domid)
     save_close(g->save);
     g->save = NULL;
     logdirty_end(&g->log);
+    set_backends(g, true);
     return migrate_guest_resume(g->c, domid);
 }
 
