@@ -121,7 +121,9 @@ static int put_pages(struct wire *w, unsigned n, unsigned seed)
         v[count] = (struct iovec){ b + at, n - at < size ? n - at : size };
         at += (unsigned)v[count].iov_len;
     }
-    return wire_data_writev(w, v, count);
+    int rc = wire_data_writev(w, v, count);
+
+    return rc ? rc : wire_data_sync(w);
 }
 
 static int op_memory(void *arg, struct wire *w)

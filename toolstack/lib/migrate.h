@@ -77,6 +77,7 @@ struct migrate_out {
     enum migrate_place place;       /* result */
     char peer[65];                  /* the target's name of itself */
     uint64_t bytes;
+    int64_t running_ms;             /* when the target said that it runs, on CLOCK_MONOTONIC; 0: never */
 };
 
 /* 0: it runs over there. Otherwise fault(), with the host that has it. The wire is connected already. */

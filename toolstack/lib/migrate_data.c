@@ -83,6 +83,16 @@ int wire_data_flush(struct wire *w)
     return rc;
 }
 
+int wire_data_sync(struct wire *w)
+{
+    struct wire_head h = { WIRE_SYNC, 0 };
+    struct iovec v = { &h, sizeof(h) };
+    int rc = wire_data_flush(w);
+
+    rc = rc ? rc : give_all(w, &v, 1);
+    return rc ? rc : wire_expect(w, WIRE_SYNCED, NULL, w->silence_ms);
+}
+
 int wire_data_write(struct wire *w, const void *bytes, size_t n)
 {
     const unsigned char *p = bytes;
@@ -145,9 +155,13 @@ int wire_data_writev(struct wire *w, const struct iovec *piece, unsigned n)
 
 static int next_piece(struct wire *w)
 {
-    struct wire_head h;
+    struct wire_head h = { WIRE_SYNC, 0 };
     int rc = w->broken ? fault(-EPIPE, "host %s: the connection is lost", w->peer) : wire_take(w, &h, sizeof(h), w->silence_ms);
 
+    while (!rc && h.type == WIRE_SYNC && !h.length) {
+        rc = wire_send(w, WIRE_SYNCED, NULL);
+        rc = rc ? rc : wire_take(w, &h, sizeof(h), w->silence_ms);
+    }
     if (rc)
         return rc;
     if (h.type == WIRE_ABORT)

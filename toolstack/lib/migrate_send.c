@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uuid/uuid.h>
 
 #define PREPARED_MS 180000
@@ -223,6 +224,14 @@ static int ask_later(struct sending *s, int rc)
                  "`xm migrate --take %s` runs it here", s->m->peer, s->m->domid, s->m->name);
 }
 
+static int64_t clock_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
 static int commit(struct sending *s)
 {
     int rc = journal_step(&s->j, STEP_COMMITTED);
@@ -238,6 +247,7 @@ static int commit(struct sending *s)
     if (rc)
         return ask_later(s, rc);
     s->m->place = PLACE_THERE;
+    s->m->running_ms = clock_ms();
     rc = journal_step(&s->j, STEP_DESTROYING);
     migrate_point("out-destroying", s->w);
     rc = rc ? rc : ops_of(s)->destroy(s->m->arg, s->m->domid);

@@ -107,7 +107,7 @@ static int round_of(struct migrate_guest_out *g, const uint64_t *set, uint64_t p
     g->now.round++;
     g->now.round_pages = pages;
     rc = save_round(g->save, set, &count);
-    rc = rc ? rc : wire_data_flush(g->wire);
+    rc = rc ? rc : wire_data_sync(g->wire);
     g->now.round_sent = count.pages;
     g->now.sent += count.data;
     g->now.bytes = on_the_way(g);

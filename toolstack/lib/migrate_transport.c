@@ -61,7 +61,7 @@ static void child(const char *line, int fd)
 
 int migrate_connect_command(const char *line, const char *host, struct wire *w)
 {
-    int fd[2], bytes = 1 << 20;
+    int fd[2], bytes = 1 << 18;
     pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))

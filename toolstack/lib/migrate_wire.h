@@ -31,7 +31,9 @@ enum wire_type {
     WIRE_ABORT,          /* both: {"reason"} */
     WIRE_RESOLVE,        /* source, later: {"token", "committed"}: what became of it? */
     WIRE_STATE,          /* target: {"state": "running" | "ran" | "nothing"} */
-    WIRE_LAST = WIRE_STATE,
+    WIRE_SYNC,           /* source, within the stream: say when you have taken all up to here */
+    WIRE_SYNCED,         /* target: so it is */
+    WIRE_LAST = WIRE_SYNCED,
 };
 
 struct wire {
@@ -66,6 +68,8 @@ int wire_expect(struct wire *w, enum wire_type type, struct json_object **body, 
 int wire_data_write(struct wire *w, const void *bytes, size_t n);
 int wire_data_writev(struct wire *w, const struct iovec *piece, unsigned n);
 int wire_data_flush(struct wire *w);
+/* Flushes, and waits until the other side has taken it all: what lies in buffers on the way would be part of the guest's pause. */
+int wire_data_sync(struct wire *w);
 int wire_data_read(struct wire *w, void *bytes, size_t n);
 int wire_data_readv(struct wire *w, const struct iovec *piece, unsigned n);
 

@@ -82,7 +82,7 @@ static void on_round(void *arg, const struct move_progress *p)
 static void print_end(const struct shown *s, const struct migrate_out *m, const struct migrate_guest_out *g, int rc)
 {
     static const char *const places[] = { "here", "there", "unknown", "nowhere" };
-    double now = migrate_clock_ms(), pause = g->pause_begin_ms > 0 ? now - g->pause_begin_ms : 0;
+    double now = migrate_clock_ms(), pause = g->pause_begin_ms > 0 ? (m->running_ms ? (double)m->running_ms : now) - g->pause_begin_ms : 0;
 
     if (s->line)
         fprintf(stderr, "\r\033[K");
@@ -91,7 +91,8 @@ static void print_end(const struct shown *s, const struct migrate_out *m, const 
                rc ? "false" : "true", places[m->place], m->place == PLACE_THERE ? m->peer : "", g->now.round, (unsigned long long)g->now.bytes, now - s->start_ms,
                g->pause_begin_ms > 0 ? g->suspended_ms - g->pause_begin_ms : 0, pause);
     else if (!rc)
-        printf("%s runs on %s: %u rounds, %.1f MB in %.1f s\n", m->name, m->peer, g->now.round, (double)g->now.bytes / 1e6, (now - s->start_ms) / 1000);
+        printf("%s runs on %s: %u rounds, %.1f MB in %.1f s, paused for %.0f ms\n", m->name, m->peer, g->now.round, (double)g->now.bytes / 1e6,
+               (now - s->start_ms) / 1000, pause);
 }
 
 /* --- options --------------------------------------------------------------------------------------------------------------------- */
