@@ -198,14 +198,29 @@ static void force_extended(struct cpu_policy *p, const struct cpu_policy *max)
     memset(leaf_at(p, 0x8000001e, 0), 0, 16);
 }
 
+/* The components that the features want: without AVX in XCR0 its instructions fault, so that programs, which may see the
+ * processor's own CPUID, do not use what their guest is not to have. */
+static uint64_t xstate_components(const struct cpu_policy *p, const struct cpu_policy *max)
+{
+    uint64_t xcr0 = policy_xcr0(p) & policy_xcr0(max);
+    struct cpu_featureset f;
+
+    policy_features(p, &f);
+    if (!feature_test(&f, F(XSAVE)))
+        return 0;
+    if (!feature_test(&f, F(AVX)))
+        xcr0 &= ~XCR0_AVX;
+    if (!feature_test(&f, F(AVX512F)) || !(xcr0 & XCR0_AVX))
+        xcr0 &= ~XCR0_AVX512;
+    return xcr0;
+}
+
 /* Sizes follow from the components. */
 static void force_xstate(struct cpu_policy *p, const struct cpu_policy *max)
 {
-    uint64_t xcr0 = policy_xcr0(p) & policy_xcr0(max);
+    uint64_t xcr0 = xstate_components(p, max);
     uint32_t *d0 = leaf_at(p, 0xd, 0), *d1 = leaf_at(p, 0xd, 1);
 
-    if (!(leaf_at(p, 1, 0)[ECX] & (1U << (F(XSAVE) % 32))))
-        xcr0 = 0;
     for (unsigned i = 2; i < POLICY_NR_XSTATE; i++) {
         const uint32_t *m = max->r[policy_slot(0xd, i)]; /* p and max may be the same */
 

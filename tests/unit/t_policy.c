@@ -250,6 +250,15 @@ static void test_xstate(void **state)
     policy_force(&p, &policy_pv_max);
     assert_int_equal(p.r[policy_slot(0xd, 2)][EAX], 0);
     assert_int_equal(p.r[policy_slot(0xd, 0)][ECX], 576);
+    p = policy_pv_default; /* "cpuid = host:avx=0": what it cannot see it cannot use */
+    p.r[policy_slot(1, 0)][ECX] &= ~(1U << 28);
+    policy_force(&p, &policy_pv_max);
+    assert_int_equal(policy_xcr0(&p), policy_xcr0(&policy_pv_max) & 3);
+    assert_int_equal(p.r[policy_slot(0xd, 0)][ECX], 576);
+    p = policy_pv_default;
+    p.r[policy_slot(7, 0)][EBX] &= ~(1U << 16); /* AVX512F */
+    policy_force(&p, &policy_pv_max);
+    assert_int_equal(policy_xcr0(&p), policy_xcr0(&policy_pv_max) & 7);
 }
 
 /* --- Time stamp counters ------------------------------------------------------------------------------- */

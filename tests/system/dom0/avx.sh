@@ -1,5 +1,5 @@
-# AVX, if the processor has it (zendo.avx=): domain 0's kernel and a guest's use it, and mixload's registers keep their values in both
-# at once, on the same CPUs, so that the state is switched between domains.
+# AVX, if the processor has it (zendo.avx=): domain 0's kernel and a guest's use it, another guest's configuration takes it away. mixload's
+# registers keep their values in all three at once, on the same CPUs, so that the state is switched between domains.
 . /scripts/lib.sh
 . /scripts/services
 seconds=20
@@ -20,24 +20,38 @@ END
 }
 vectors_say() { sed -n 's/^mixload: vectors: .* 0 bad, AVX //p' "$1" | tr -d '\r'; }
 
-is dom0-avx "$(avx_of_kernel)" "$(word avx)"
-guest_image 2>/dev/null
-cat > /tmp/g.cfg <<END
-name = "g"
+# guest NAME LINE: made and started, its console in /tmp/console.NAME
+guest() {
+    cat > "/tmp/$1.cfg" <<END
+name = "$1"
 kernel = "/data/vmlinuz"
 ramdisk = "/tmp/guest.gz"
-extra = "console=hvc0 quiet zendo.name=g zendo.role=vectors"
+extra = "console=hvc0 quiet zendo.name=$1 zendo.role=vectors"
 memory = 160
 vcpus = 2
+$2
 END
-yes create xl create -p /tmp/g.cfg
-xl console g > /tmp/console 2>&1 &
-yes unpause xl unpause g
-yes guest-starts wait_for 90 grep -q "guest: starts" /tmp/console
-mixload vectors $((seconds - 4)) 3 > /tmp/vectors; is dom0-mixload $? 0
-yes guest-ends wait_for 60 grep -q "guest: mixload ended with 0" /tmp/console
-is guest-avx "$(sed -n 's/^guest: avx //p' /tmp/console | tr -d '\r')" "$(word avx)"
-is dom0-vectors-avx "$(vectors_say /tmp/vectors)" "$(word avx)"
-is guest-vectors-avx "$(vectors_say /tmp/console)" "$(word avx)"
-grep -h ^mixload /tmp/vectors /tmp/console
+    yes "create-$1" xl create -p "/tmp/$1.cfg"
+    xl console "$1" > "/tmp/console.$1" 2>&1 &
+    yes "unpause-$1" xl unpause "$1"
+}
+started() { grep -q "guest: starts" "/tmp/console.$1"; }
+# ended NAME AVX
+ended() {
+    yes "ends-$1" wait_for 90 grep -q "guest: mixload ended with 0" "/tmp/console.$1"
+    is "kernel-avx-$1" "$(sed -n 's/^guest: avx //p' "/tmp/console.$1" | tr -d '\r')" "$2"
+    is "vectors-avx-$1" "$(vectors_say "/tmp/console.$1")" "$2"
+}
+
+is kernel-avx-dom0 "$(avx_of_kernel)" "$(word avx)"
+guest_image 2>/dev/null
+guest with ''
+guest without 'cpuid = "host:avx=0"'
+yes starts-with wait_for 120 started with
+yes starts-without wait_for 60 started without
+mixload vectors $((seconds - 4)) 3 > /tmp/vectors; is mixload-dom0 $? 0
+is vectors-avx-dom0 "$(vectors_say /tmp/vectors)" "$(word avx)"
+ended with "$(word avx)"
+ended without no
+grep -h ^mixload /tmp/vectors /tmp/console.*
 clean_log
