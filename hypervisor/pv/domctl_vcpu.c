@@ -13,6 +13,7 @@
 #include "x86/context.h"
 #include "x86/cpu.h"
 #include "x86/guest.h"
+#include "x86/policy.h"
 #include "x86/pv.h"
 #include "x86/pv_emul.h"
 
@@ -230,17 +231,31 @@ long domctl_get_ext_vcpucontext(struct vcpu *v, struct domain *d, struct xen_dom
 
 /* --- extended FPU state ------------------------------------------------------------------------------- */
 
+/* What may be in a vCPU's area: the components of its policy. Another host need not have more, so nothing more is given. */
+static uint64_t ext_components(const struct domain *d)
+{
+    return (policy_xcr0(policy_of(d)) & cpu_features.xcr0) | XCR0_AT_START;
+}
+
+static uint32_t ext_area_size(const struct domain *d)
+{
+    return policy_xstate_size(policy_of(d), ext_components(d), false);
+}
+
 static int ext_copy_out(struct x86_vcpu *xv, guest_ptr_t to)
 {
-    uint64_t have = *(const uint64_t *)((const char *)xv->fpu + XSTATE_BV);
+    const uint8_t *area = (const uint8_t *)xv->fpu;
+    uint64_t have = *(const uint64_t *)(area + XSTATE_BV) & ext_components(xv->v.domain);
     uint64_t head[2] = {xv->xcr0, xv->xcr0 | have};
+    uint64_t header[XSTATE_HEADER / 8] = {have};
     uint8_t legacy[FXSAVE_BYTES];
 
     get_fpu(xv, legacy);
     if (copy_to_guest(to, head, sizeof(head)) ||
         copy_to_guest(guest_ptr_add(to, EXT_HEADER), legacy, sizeof(legacy)) ||
-        copy_to_guest(guest_ptr_add(to, EXT_HEADER + FXSAVE_BYTES), (char *)xv->fpu + FXSAVE_BYTES,
-                      cpu_features.xsave_size - FXSAVE_BYTES))
+        copy_to_guest(guest_ptr_add(to, EXT_HEADER + XSTATE_BV), header, sizeof(header)) ||
+        copy_to_guest(guest_ptr_add(to, EXT_HEADER + XSTATE_BV + XSTATE_HEADER), area + XSTATE_BV + XSTATE_HEADER,
+                      ext_area_size(xv->v.domain) - XSTATE_BV - XSTATE_HEADER))
         return -XEN_EFAULT;
     return 0;
 }
@@ -249,7 +264,7 @@ static int ext_copy_out(struct x86_vcpu *xv, guest_ptr_t to)
 long domctl_getvcpuextstate(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     struct xen_domctl_vcpuextstate *e = &op->u.vcpuextstate;
-    uint64_t size = cpu_features.xsave ? EXT_HEADER + cpu_features.xsave_size : 0;
+    uint64_t size = cpu_features.xsave ? EXT_HEADER + ext_area_size(d) : 0;
     struct x86_vcpu *xv;
     long rc;
 
@@ -282,13 +297,19 @@ static bool ext_area_sane(uint8_t *area, uint64_t allowed)
     return true;
 }
 
+/* What XSETBV takes; and what vCPUs start with, which one keeps whose policy has no XSAVE. */
+static bool ext_xcr0_valid(const struct domain *d, uint64_t xcr0)
+{
+    return xcr0 == XCR0_AT_START || pv_xcr0_valid(d, xcr0);
+}
+
 static int ext_apply(struct x86_vcpu *xv, uint8_t *state, size_t area)
 {
     uint64_t xcr0 = *(uint64_t *)state;
 
-    if (!pv_xcr0_valid(xv->v.domain, xcr0))
+    if (!ext_xcr0_valid(xv->v.domain, xcr0))
         return -XEN_EINVAL;
-    if (area && !ext_area_sane(state + EXT_HEADER, cpu_features.xcr0))
+    if (area && !ext_area_sane(state + EXT_HEADER, ext_components(xv->v.domain)))
         return -XEN_EINVAL;
     xv->xcr0 = xcr0;
     if (area)

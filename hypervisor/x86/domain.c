@@ -77,7 +77,7 @@ struct vcpu *arch_vcpu_alloc(struct domain *d, unsigned id)
     xv->cr4 = 0x660;
     /* With SSE, unlike after a reset: programs see the real CR4.OSXSAVE, whatever their kernel does, and then save what their
      * calls are given in SSE registers (ld.so does) by xsave, which saves nothing of which XCR0 does not know. */
-    xv->xcr0 = cpu_features.xsave ? 3 : 1;
+    xv->xcr0 = cpu_features.xsave ? XCR0_AT_START : 1;
     xv->dr[6] = 0xffff0ff0;
     xv->dr[7] = 0x400;
     xv->root = xv->root_user = INVALID_MFN;

@@ -39,7 +39,7 @@ struct x86_vcpu {
     uint64_t fs_base, gs_base_kernel, gs_base_user;
     uint16_t loaded_on;          /* [a] CPU + 1 whose registers hold its state, 0: all in memory */
     void *fpu;                   /* XSAVE or FXSAVE area, 64-byte aligned */
-    uint64_t xcr0;
+    uint64_t xcr0;               /* XCR0_AT_START with XSAVE, then what the guest chose */
 
     /* --- virtual machine state a PV kernel sets --- */
     struct pv_callback event, failsafe, syscall32, sysenter, nmi;
@@ -67,6 +67,7 @@ struct x86_vcpu {
     uint32_t tsc_aux;
 };
 
+#define XCR0_AT_START 3ULL /* x87 and SSE */
 #define XVF_NMI BIT(0)
 
 struct cpu_policy;
