@@ -250,7 +250,7 @@ static void test_xstate(void **state)
     policy_force(&p, &policy_pv_max);
     assert_int_equal(p.r[policy_slot(0xd, 2)][EAX], 0);
     assert_int_equal(p.r[policy_slot(0xd, 0)][ECX], 576);
-    p = policy_pv_default; /* "cpuid = host:avx=0": what it cannot see it cannot use */
+    p = policy_pv_default; /* "cpuid = host,avx=0": what it cannot see it cannot use */
     p.r[policy_slot(1, 0)][ECX] &= ~(1U << 28);
     policy_force(&p, &policy_pv_max);
     assert_int_equal(policy_xcr0(&p), policy_xcr0(&policy_pv_max) & 3);

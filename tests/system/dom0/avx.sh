@@ -46,7 +46,7 @@ ended() {
 is kernel-avx-dom0 "$(avx_of_kernel)" "$(word avx)"
 guest_image 2>/dev/null
 guest with ''
-guest without 'cpuid = "host:avx=0"'
+guest without 'cpuid = "host,avx=0"'
 yes starts-with wait_for 120 started with
 yes starts-without wait_for 60 started without
 mixload vectors $((seconds - 4)) 3 > /tmp/vectors; is mixload-dom0 $? 0
