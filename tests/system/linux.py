@@ -380,14 +380,24 @@ def device_lines(m, c):
     """What devices.sh printed."""
     m.wait_for(r"zendo: script \S+ starts", c.timeout)
     start = m.at
-    m.wait_for(r"zendo: script \S+ ends with 0", c.timeout)
+    m.wait_for(r"zendo: devices listed", c.timeout)
     return sorted(re.findall(r"^device (.*?)\s*$", m.text[start:m.at], re.M))
 
 
 def do_devices(c, m, r):
-    """The same devices, with the same drivers, as the kernel sees without a hypervisor; then a power-off."""
+    """The same devices, with the same drivers, as the kernel sees without a hypervisor; again after a reboot, which ends in a shell;
+    then a power-off."""
     ours = device_lines(m, c)
     r.add(True, "boots")
+    m.send("reboot\n")
+    m.wait_for(r"^\((?:Z\) Zendo|XEN\) Xen version)", c.timeout)
+    again = device_lines(m, c)
+    r.add(True, "reboots")
+    r.add(again == ours, "reboot-same-devices", str(sorted(set(again) ^ set(ours))))
+    m.send("shell\n")
+    m.wait_for(r"dom0:\S+# ", c.timeout)
+    ask(m, r, "reboot-shell", "echo up-$((6 * 7))-$(nproc)\n", r"^up-42-%d$" % (c.dom0_cpus or c.cpus))
+    m.send("poweroff\n")
     r.add(m.wait_exit(30) == 0, "power-off")
     with Machine(command(c, None), os.path.join(LOGS, c.name + ".bare.log")) as bare:
         theirs = device_lines(bare, c)
