@@ -189,9 +189,9 @@ TABLE = [
            kernel="zendo.rounds=4 zendo.times=10"),
 
     # AVX in domain 0 and in a guest at once, on the same CPUs.
-    Config("avx", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, quick=True),
-    Config("avx-epyc", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, cpu="EPYC"),
-    Config("avx-none", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, cpu="max,-xsave"),
+    Config("avx", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, quick=True),
+    Config("avx-epyc", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, cpu="EPYC"),
+    Config("avx-none", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, cpu="max,-xsave"),
 
     # What Debian's tools say about the machine.
     Config("host", script="host.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", timeout=200),

@@ -47,8 +47,10 @@ is kernel-avx-dom0 "$(avx_of_kernel)" "$(word avx)"
 guest_image 2>/dev/null
 guest with ''
 guest without 'cpuid = "host,avx=0"'
-yes starts-with wait_for 120 started with
-yes starts-without wait_for 60 started without
+for name in with without; do
+    yes starts-$name wait_for 120 started $name
+    started $name || tail -n 5 /tmp/console.$name
+done
 mixload vectors $((seconds - 4)) 3 > /tmp/vectors; is mixload-dom0 $? 0
 is vectors-avx-dom0 "$(vectors_say /tmp/vectors)" "$(word avx)"
 ended with "$(word avx)"
