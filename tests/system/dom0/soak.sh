@@ -5,7 +5,9 @@ cpus=$(word cpus)
 seconds=$(word seconds)
 modules="xen-evtchn xen-gntdev xen-gntalloc"
 
+uptime_s() { cut -d. -f1 /proc/uptime; }
 mixed() {
+    started=$(uptime_s)
     mixload clocks "$seconds" "$cpus" > /tmp/clocks & clocks=$!
     mixload vectors "$seconds" $((cpus + 1)) > /tmp/vectors & vectors=$!
     mixload mix "$seconds" $((cpus * 2)) > /tmp/mix & mix=$!
@@ -19,7 +21,7 @@ mixed() {
             --shm-objs 4 --affinity 1 --pthread 1 --pthread-max 16 --oom-avoid > /tmp/stress.out 2>&1
         echo "stress-ng $?" >> /tmp/stress.out; } &
     }
-    for left in $(seq $((seconds / 30))); do sleep 30; echo "zendo: loaded, $(cut -d' ' -f1 /proc/uptime) s up"; done
+    while [ $(($(uptime_s) + 30)) -le $((started + seconds)) ]; do sleep 30; echo "zendo: loaded, $(uptime_s) s up"; done
     wait $clocks; yes clocks-monotonic same $? /tmp/clocks
     wait $vectors; yes vectors same $? /tmp/vectors
     is vectors-avx "$(sed -n 's/^mixload: vectors: .* bad, AVX //p' /tmp/vectors)" "$(word avx)"
