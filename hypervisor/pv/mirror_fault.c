@@ -163,11 +163,11 @@ bool mirror_fault_here(struct vcpu *v, uint64_t va, uint32_t error, uint64_t rfl
 {
     bool ours;
 
-    if (v->idle || !domain_logged(v->domain))
-        return false;
+    if (v->idle || !domain_logged(v->domain) || (va >= HYP_VIRT_START && va < HYP_VIRT_END))
+        return false; /* ours: a segment that is gone from the descriptor table, say */
     /* Others may be waiting for this CPU's answer with the lock that we want; so interrupts come on. */
     if (!(rflags & FLAG_IF)) {
-        log_err("d%u: log-dirty: guest memory at %lx is touched with interrupts off\n", v->domain->id, va);
+        log_guest(v->domain, "log-dirty: guest memory at %lx is touched with interrupts off\n", va);
         return false;
     }
     irq_enable();
