@@ -87,9 +87,13 @@ static void l_on_flush(unsigned cpu)
     pthread_mutex_unlock(&l_cpu_lock[cpu]);
 }
 
+static void (*l_also_on_stamp)(void);
+
 /* The last writable use of a frame is ending: no mirror may map it writable any more. */
 static void l_on_stamp(void)
 {
+    if (l_also_on_stamp)
+        l_also_on_stamp();
     const struct mirrors *ms = l_d->logdirty && !env_smp ? l_d->logdirty->mirrors : NULL;
 
     for (uint32_t i = 0; ms && i < ms->n; i++) {

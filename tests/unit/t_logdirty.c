@@ -350,11 +350,11 @@ static void on_stamp(void)
 /* A mirror's stamp is taken when no table leads to it any more, not before. */
 static void test_stamps(void **state)
 {
-    e_on_stamp = on_stamp;
+    l_also_on_stamp = on_stamp;
     stamps_checked = 0;
     for (unsigned i = 0; i < 6; i++)
         random_ops(40, true);
-    e_on_stamp = NULL;
+    l_also_on_stamp = NULL;
     assert_true(stamps_checked > 1000);
 }
 
