@@ -5,7 +5,7 @@
  *
  * sources: toolstack/lib/snapshot_create.c toolstack/lib/snapshot_revert.c toolstack/lib/snapshot_list.c toolstack/lib/snapshot_folder.c
  * sources: toolstack/lib/snapshot_meta.c toolstack/lib/snapshot_disks.c toolstack/lib/snapshot_file.c toolstack/lib/snapshot_lvm.c
- * sources: toolstack/lib/snapshot_qcow2.c toolstack/lib/precopy.c toolstack/lib/program.c toolstack/lib/fault.c
+ * sources: toolstack/lib/snapshot_qcow2.c toolstack/lib/snapshot_signals.c toolstack/lib/precopy.c toolstack/lib/program.c toolstack/lib/fault.c
  * libs: -ljson-c -lm
  */
 #include <errno.h>
@@ -599,6 +599,31 @@ static void test_revert_damaged(void **state)
     assert_string_equal(get(disk_a), "a later on, and longer");
 }
 
+/* Stopped before the guest has been ended: it runs on, as if nothing had been. */
+static int revert_signal;
+static int clone_and_signal(int to, int from)
+{
+    raise(revert_signal);
+    return pretend_clone(to, from);
+}
+
+static void test_revert_stopped(void **state)
+{
+    struct sigaction a = { .sa_handler = on_signal };
+
+    create("one");
+    change();
+    revert_signal = SIGTERM;
+    sigaction(SIGTERM, &a, NULL);
+    heard = 0;
+    snap_clone = clone_and_signal;
+    assert_int_equal(revert("one"), -EINTR);
+    assert_int_equal(heard, 1);
+    assert_string_equal(events, "users ");
+    assert_false(there("disks/a.img@one.new"));
+    assert_string_equal(get(disk_a), "a later on, and longer");
+}
+
 static void test_revert_no_room(void **state)
 {
     create("one");
@@ -844,6 +869,7 @@ static int teardown_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_revert_stopped, setup),
         cmocka_unit_test_setup(test_create_not_live, setup), cmocka_unit_test_setup(test_create_stopped, setup),
         cmocka_unit_test_setup(test_create, setup),          cmocka_unit_test_setup(test_create_fails_at, setup),
         cmocka_unit_test_setup(test_create_disk_fails, setup), cmocka_unit_test_setup(test_create_no_room, setup),

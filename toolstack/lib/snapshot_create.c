@@ -52,22 +52,11 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Signals are held back from the first change to the last (hold_signals()); one that waits ends what can still be ended. */
-static int check_stop(void)
-{
-    sigset_t waiting;
-
-    sigpending(&waiting);
-    return sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGHUP) || sigismember(&waiting, SIGQUIT)
-               ? fault(-EINTR, "stopped by request")
-               : 0;
-}
-
 static int on_progress(void *arg, const struct save_count *count)
 {
     const struct making *m = arg;
 
-    return m->cost->pause_us ? 0 : check_stop();
+    return m->cost->pause_us ? 0 : snap_check_stop();
 }
 
 /* --- before the guest notices anything ------------------------------------------------------------------------------------ */
@@ -141,7 +130,7 @@ static int rounds(struct making *m)
     enum precopy_next next = PRECOPY_ROUND;
     uint64_t pages = m->cfg.memory / 4;
     const uint64_t *set = NULL;
-    int rc = check_stop();
+    int rc = snap_check_stop();
 
     if (!rc && logdirty_begin(&m->log, m->c, m->domid, save_pages(m->save))) {
         warn("%s; it stands still while all of its memory is written", fault_text());
@@ -157,22 +146,6 @@ static int rounds(struct making *m)
 }
 
 /* --- the pause --------------------------------------------------------------------------------------------------------------- */
-
-/* Ended in the middle a command would leave a guest that stands still, or whose writes are logged for ever. */
-static void hold_signals(bool on, sigset_t *before)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGQUIT);
-    if (on)
-        sigprocmask(SIG_BLOCK, &set, before);
-    else
-        sigprocmask(SIG_SETMASK, before, NULL);
-}
 
 static int while_suspended(struct making *m)
 {
@@ -205,7 +178,7 @@ static void go_on(struct making *m, int rc)
 
 static int take(struct making *m)
 {
-    int rc = check_stop();
+    int rc = snap_check_stop();
 
     rc = rc ? rc : domain_suspend(m->c, m->domid, SUSPEND_MS);
     if (rc)
@@ -290,10 +263,10 @@ int snapshot_create(struct ctl *c, uint32_t domid, const char *snap, const struc
 
     *cost = (struct snapshot_cost){ 0 };
     if (lock >= 0) {
-        hold_signals(true, &before);
+        snap_hold_signals(true, &before);
         rc = make(&m);
         snap_unlock(lock, name);
-        hold_signals(false, &before);
+        snap_hold_signals(false, &before);
     }
     if (m.fd >= 0)
         close(m.fd);

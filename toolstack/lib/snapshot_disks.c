@@ -212,6 +212,7 @@ void snap_disks_dispose(struct snap_disks *all)
         free(all->disk[i].target);
         free(all->disk[i].copy);
         free(all->disk[i].fresh);
+        free(all->disk[i].origin);
     }
     free(all->disk);
     *all = (struct snap_disks){ 0 };

@@ -60,7 +60,8 @@ static int plan(struct snap_disk *d, const struct disk_source *src, const char *
     if (strcmp(kind, "thin"))
         return fault(-EOPNOTSUPP, "disk %s: %s is a volume of kind '%s', and only thin volumes can be snapshotted without loss of speed; put it into a thin pool (lvconvert --thin)",
                      d->vdev, name, kind);
-    if (asprintf(&d->copy, "%s.%s", name, snap) < 0) {
+    d->origin = strdup(name);
+    if (!d->origin || asprintf(&d->copy, "%s.%s", name, snap) < 0) {
         d->copy = NULL;
         return fault(-ENOMEM, "snapshot: no memory");
     }
@@ -69,15 +70,17 @@ static int plan(struct snap_disk *d, const struct disk_source *src, const char *
     return 1;
 }
 
-/* The volume's own name: the copy's without what was added. */
-static void origin_of(const struct snap_disk *d, char *origin, size_t size)
+/* The volume's own name; a guest that stands still must not wait for that. */
+static int find_origin(struct snap_disk *d)
 {
-    snprintf(origin, size, "%s", d->copy);
-    const char *slash = strchr(origin, '/');
     char name[256], kind[64];
 
-    if (!volume_of(d->target, name, kind) && slash)
-        snprintf(origin, size, "%s", name);
+    if (d->origin)
+        return 0;
+    if (volume_of(d->target, name, kind))
+        return fault(-ENOENT, "disk %s: there is no volume %s any more; make one of that name (lvcreate), or bring it back", d->vdev, d->target);
+    d->origin = strdup(name);
+    return d->origin ? 0 : fault(-ENOMEM, "snapshot: no memory");
 }
 
 static const char *lv_of(const char *volume)
@@ -89,10 +92,7 @@ static const char *lv_of(const char *volume)
 
 static int make(struct snap_disk *d)
 {
-    char origin[256];
-
-    origin_of(d, origin, sizeof(origin));
-    return LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), origin);
+    return LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), d->origin);
 }
 
 /* LVM writes its metadata through. */
@@ -123,44 +123,59 @@ static void drop(struct snap_disk *d)
 
 static int prepare(struct snap_disk *d)
 {
+    char old[300];
+    int rc = find_origin(d);
+
+    snprintf(old, sizeof(old), "%s.old", d->copy);
+    if (!rc && volume_exists(old))
+        rc = LVM(d, "lvremove", "-q", "-f", old);
+    if (rc)
+        return rc;
     if (asprintf(&d->fresh, "%s.new", d->copy) < 0) {
         d->fresh = NULL;
         return fault(-ENOMEM, "snapshot: no memory");
     }
-    if (volume_exists(d->fresh)) { /* of a revert that was killed */
-        int rc = LVM(d, "lvremove", "-q", "-f", d->fresh);
-
-        if (rc)
-            return rc;
-    }
+    if (volume_exists(d->fresh)) /* of a revert that was killed */
+        rc = LVM(d, "lvremove", "-q", "-f", d->fresh);
+    if (rc)
+        return rc;
     return LVM(d, "lvcreate", "-q", "-s", "-kn", "-n", lv_of(d->fresh), d->copy);
 }
 
 /* A volume may still be held open for a moment by a guest's backend that has just gone. */
-static int retire(struct snap_disk *d, const char *origin, const char *old)
+static int retire(struct snap_disk *d, const char *old)
 {
     int rc = -EIO;
 
     for (unsigned i = 0; i < 20 && rc; i++) {
         fault_clear();
-        rc = LVM(d, "lvrename", origin, old);
+        rc = LVM(d, "lvrename", d->origin, old);
         if (rc)
             usleep(100000);
     }
     return rc;
 }
 
+/* If the second rename fails the volume gets its name back. */
+static int take_name(struct snap_disk *d, const char *old)
+{
+    int rc = retire(d, old);
+
+    if (rc)
+        return rc;
+    rc = LVM(d, "lvrename", d->fresh, d->origin);
+    if (rc && LVM(d, "lvrename", old, d->origin))
+        return fault(rc, "disk %s: the volume is called %s now; lvrename %s %s", d->vdev, old, old, d->origin);
+    return rc ? rc : LVM(d, "lvchange", "-q", "-ay", d->origin);
+}
+
 static int swap(struct snap_disk *d)
 {
-    char origin[256], old[300], vg[256];
+    char old[300];
 
-    origin_of(d, origin, sizeof(origin));
-    snprintf(vg, sizeof(vg), "%.*s", (int)strcspn(origin, "/"), origin);
     snprintf(old, sizeof(old), "%s.old", d->copy);
-    int rc = retire(d, origin, old);
+    int rc = take_name(d, old);
 
-    rc = rc ? rc : LVM(d, "lvrename", d->fresh, origin);
-    rc = rc ? rc : LVM(d, "lvchange", "-q", "-ay", origin);
     if (rc)
         return rc;
     free(d->fresh);

@@ -2,6 +2,7 @@
 /* Shared by the snapshot*.c files and their tests. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct snap_disk {
     uint64_t bytes;
     bool made;                      /* copy is there (or perhaps): to be taken away if this comes to nothing */
     char *fresh;                    /* revert: what will take the target's place */
+    char *origin;                   /* LVM: the target as VG/LV, found out before the guest stands still */
 };
 
 struct snap_disks {
@@ -107,3 +109,9 @@ int snap_sync_folder(const char *folder);
 int snap_check_attached(uint32_t domid, const struct guest_config *cfg);
 /* Does another guest than that one use the disks? -EBUSY. */
 int snap_check_users(const struct snap_disks *all, uint32_t but);
+
+/* --- signals (snapshot_signals.c) ------------------------------------------------------------------------------------- */
+
+void snap_hold_signals(bool on, sigset_t *before);
+/* -EINTR if one waits. */
+int snap_check_stop(void);

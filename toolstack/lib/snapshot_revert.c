@@ -89,7 +89,10 @@ static int get_ready(struct snap_meta *m, uint32_t old)
     int rc = snap_disks_check(&m->disks);
 
     rc = rc ? rc : snap_check_users(&m->disks, old);
-    return rc ? rc : snap_disks_prepare(&m->disks);
+    rc = rc ? rc : snap_disks_prepare(&m->disks);
+    if (!rc && (rc = snap_check_stop()))
+        snap_disks_drop(&m->disks);
+    return rc;
 }
 
 static int revert(struct ctl *c, struct snap_meta *m, int fd, const char *path, const struct snapshot_options *o, uint32_t *domid)
@@ -140,7 +143,11 @@ int snapshot_revert(struct ctl *c, const char *name, const char *snap, const str
     rc = open_snapshot(&m, name, snap, folder, sizeof(folder));
     int fd = rc ? -1 : open_memory(folder, snap);
 
+    sigset_t before;
+
+    snap_hold_signals(true, &before);
     rc = rc ? rc : fd < 0 ? fd : revert(c, &m, fd, folder, o, domid);
+    snap_hold_signals(false, &before);
     if (fd >= 0)
         close(fd);
     snap_meta_dispose(&m);
@@ -176,8 +183,12 @@ int snapshot_delete(struct ctl *c, const char *name, const char *snap)
 
     if (lock < 0)
         return lock;
+    sigset_t before;
+
+    snap_hold_signals(true, &before);
     rc = open_snapshot(&m, name, snap, folder, sizeof(folder));
     rc = rc ? rc : delete(&m, folder);
+    snap_hold_signals(false, &before);
     snap_meta_dispose(&m);
     snap_unlock(lock, name);
     return rc;
