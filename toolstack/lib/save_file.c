@@ -6,6 +6,7 @@
 #include "save_file.h"
 #include "domains.h"
 #include "fault.h"
+#include "migrate_journal.h"
 #include "store.h"
 
 #include <errno.h>
@@ -213,6 +214,16 @@ static void forget_saver(uint32_t domid)
     store_remove("%s", path);
 }
 
+/* A note may be older than the suspending: one that belongs to a move is ended by its journal, or runs elsewhere already. */
+static bool is_moving(const struct xen_domctl_getdomaininfo *d)
+{
+    struct journal j;
+    char uuid[37];
+
+    domain_format_uuid(d->handle, uuid);
+    return journal_find_guest(&j, uuid);
+}
+
 int save_resume_left(struct ctl *c, uint32_t domid)
 {
     struct xen_domctl_getdomaininfo d;
@@ -222,7 +233,7 @@ int save_resume_left(struct ctl *c, uint32_t domid)
 
     if (rc || !(d.flags & XEN_DOMINF_shutdown) || reason != SHUTDOWN_suspend || store_open())
         return 0;
-    if (store_read_number(&pid, "/zendo/domain/%u/saving", domid) || pid <= 0)
+    if (store_read_number(&pid, "/zendo/domain/%u/saving", domid) || pid <= 0 || is_moving(&d))
         return 0;
     rc = domain_hold(domid); /* while the saver, or its child, is there, this fails */
     rc = rc ? rc : domain_resume_here(c, domid);
@@ -268,7 +279,10 @@ static int save(struct saving *s, struct save_file_result *result)
     s->config = s->o->config ? s->o->config : &s->cfg;
     rc = rc ? rc : open_file(s);
     rc = rc || !domain_suspend_stop ? rc : fault(-EINTR, "stopped by a signal");
-    rc = rc ? rc : note_saver(s->domid);
+    rc = rc ? rc : domain_hold(s->domid);
+    if (rc) /* another saver's note is not ours to change */
+        return rc;
+    rc = note_saver(s->domid);
     rc = rc ? rc : domain_suspend(s->c, s->domid, s->o->timeout_ms ? s->o->timeout_ms : SUSPEND_MS);
     if (rc) {
         forget_saver(s->domid);
