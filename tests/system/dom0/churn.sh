@@ -16,8 +16,10 @@ i=0
 while [ $i -lt 10 ]; do i=$((i + 1)); cycle $i || break; done
 sleep 2
 before=$(account)
-start=$(now_ms)
-while [ $i -lt "${rounds:-1000}" ]; do i=$((i + 1)); cycle $i || break; done
+start=$(now_ms) was=$start
+# Every 100 it says how long one takes: a list that grows would show.
+say() { now=$(now_ms); echo "zendo: $1 cycles, the last 100 took $(((now - was) / 100)) ms each"; was=$now; }
+while [ $i -lt "${rounds:-1000}" ]; do i=$((i + 1)); cycle $i || break; [ $((i % 100)) != 10 ] || [ $i = 10 ] || say $i; done
 echo "zendo: $i cycles, $((($(now_ms) - start) / (i - 10))) ms each; before: $before"
 is all-rounds $i "${rounds:-1000}"
 sleep 2
