@@ -29,7 +29,8 @@ yes root-on-disk says "root is /dev/xvda ext4 rw"
 yes apt-update says "apt-get update ok, 1 packages"
 yes download says "sum $sum"
 printed | grep -a "debian: [sfak]" | cut -c1-150
-yes login wait_for 30 at_login
+yes login wait_for 60 at_login
+at_login || printed | tail -n 12 | cut -c1-150
 yes shutdown timeout 120 xm shutdown -w debian
 printed | grep -aq "System halted\|Power down" && pass powered-down || fail powered-down "$(printed | tail -n 2)"
 yes gone wait_for 20 sh -c '! xm list debian'
