@@ -31,8 +31,8 @@ $(B)/guest-%.gz: $(B)/kernel/%/version $(GUEST_SRC)
 $(B)/data-%.img: $(B)/guest-%.gz $(B)/guests/idle.elf $(B)/guests/pair.elf $(B)/guests/hammer.elf scripts/data-image.sh
 	scripts/data-image.sh $@ 512 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz $(B)/guests/idle.elf $(B)/guests/pair.elf $(B)/guests/hammer.elf
 
-# The same with the kernel for clouds, which can be a guest but not domain 0, and the real-time one.
-KINDS := cloud rt
+# The same with the kernel for clouds, which can be a guest but not domain 0. The real-time one (KINDS="cloud rt") stops during start.
+KINDS := cloud
 $(B)/kinds-%.img: $(B)/guest-%.gz $(KINDS:%=$(B)/guest-%-amd64.gz) scripts/data-image.sh
 	scripts/data-image.sh $@ 128 $(B)/kernel/$*/vmlinuz $(B)/guest-$*.gz=guest.gz \
 	  $(foreach k,$(KINDS),$(B)/kernel/$k-amd64/vmlinuz=vmlinuz-$k-amd64 $(B)/guest-$k-amd64.gz)

@@ -16,8 +16,8 @@ name = "$1"
 kernel = "/data/vmlinuz"
 ramdisk = "/data/guest.gz"
 extra = "console=hvc0 quiet zendo.name=$1 zendo.role=traffic zendo.ip=$2/24"
-memory = 160
-maxmem = 192
+memory = 256
+maxmem = 320
 vcpus = 1
 maxvcpus = 2
 disk = [ $3 ]
@@ -58,11 +58,11 @@ turn() {
 }
 # What the store and the guest say when a turn fails.
 explain() {
-    echo "turn $n fails"
+    echo "turn $n fails: $(xm list a | tail -n 1)"
     for dev in vbd/51760 vif/1; do echo "$dev: front $(xenstore-read "/local/domain/$id/device/$dev/state" 2>&1), back $(xenstore-read "/local/domain/0/backend/${dev%/*}/$id/${dev#*/}/state" 2>&1)"; done
     xm sysrq a w && sleep 3; tail -n 30 /var/lib/zendo/console/a
 }
-commotion() { n=0; while [ -e /tmp/loaded ]; do turn 130 2 && turn 190 1 || { explain; break; }; n=$((n + 1)); echo $n > /tmp/turns; done; }
+commotion() { n=0; while [ -e /tmp/loaded ]; do turn 220 2 && turn 300 1 || { explain; break; }; n=$((n + 1)); echo $n > /tmp/turns; done; }
 load() { disk_ok "$1" "$2" > /tmp/disk.out 2>&1 & disk=$!; net_ok > /tmp/net.out 2>&1; net=$?; wait $disk; echo "disk $? $(cat /tmp/disk.out), network $net $(cat /tmp/net.out)"; }
 
 config a 10.77.0.2 "\"file:$image,xvda,w\""
@@ -109,7 +109,7 @@ wait $commotion
 echo "zendo: $mb MB of disk and $netmb MB of network in $(($(now_ms) - start)) ms, $(cat /tmp/turns) turns: $said"
 is load "$said" "disk 0 disk ok $((mb / 16)), network 0 "
 is commotion "$(cat /tmp/commotion)" ""
-is saw-memory-and-vcpus "$(sort -u /tmp/seen | tr '\n' ' ')" "130 2 190 1 "
+is saw-memory-and-vcpus "$(sort -u /tmp/seen | tr '\n' ' ')" "220 2 300 1 "
 [ -z "${big:-}" ] || yes detach-big xm block-detach a xvdc
 
 yes detach-disk xm block-detach a xvdb
