@@ -14,7 +14,7 @@
 #define MAKE_PAGES 600U /* in the guest's list: two frames of it */
 
 struct make_options {
-    bool align, no_static_end;
+    bool align, no_static_end, config;
 };
 
 /* Three pages with data (one of them zero), one without, one gone. */
@@ -54,6 +54,7 @@ static inline int make_xc(struct stream_out *o, const struct make_options *m)
     } p2m = { 0, MAKE_PAGES - 1, { 5, 6 } };
     int rc = xc_begin(o, 4, 17);
 
+    rc = rc || !m->config ? rc : xc_record(o, XC_ZENDO_CONFIG, "name = 'g'\n", 11);
     rc = rc ? rc : xc_record(o, XC_PV_INFO, pv_info, sizeof(pv_info));
     rc = rc ? rc : xc_record(o, XC_CPUID_POLICY, leaves, sizeof(leaves));
     rc = rc || m->no_static_end ? rc : xc_record(o, XC_STATIC_DATA_END, NULL, 0);
@@ -71,7 +72,6 @@ static inline int make_stream(struct stream_out *o, const struct make_options *m
     int rc = stream_file_write(o, "{ \"c_info\": { \"type\": \"pv\", \"name\": \"g\" } }");
 
     rc = rc ? rc : stream_xl_begin(o);
-    rc = rc ? rc : stream_xl_record(o, XL_ZENDO_CONFIG, "name = 'g'\n", 11);
     rc = rc ? rc : stream_xl_record(o, XL_LIBXC_CONTEXT, NULL, 0);
     rc = rc ? rc : make_xc(o, m);
     return rc ? rc : stream_xl_record(o, XL_END, NULL, 0);
@@ -82,8 +82,11 @@ static inline int read_xc(struct stream_in *in, struct xc_state *s, unsigned *da
 {
     static uint64_t entry[XC_PAGES_MAX];
     struct xc_reader x;
+    char *ours = NULL;
     int rc = xc_start(&x, in);
 
+    rc = rc ? rc : xc_config(&x, &ours);
+    free(ours);
     while (!rc) {
         rc = xc_next(&x);
         if (!rc && x.r.type == XC_END)
@@ -104,14 +107,12 @@ static inline int read_xc(struct stream_in *in, struct xc_state *s, unsigned *da
 static inline int read_stream(struct stream_in *in, struct xc_state *s, unsigned *data)
 {
     struct stream_file file;
-    char *ours = NULL;
     int rc = stream_file_read(in, &file);
 
     *data = 0;
-    rc = rc ? rc : stream_xl_start(in, &ours);
+    rc = rc ? rc : stream_xl_start(in);
     rc = rc ? rc : read_xc(in, s, data);
     rc = rc ? rc : stream_xl_end(in);
-    free(ours);
     free(file.config);
     return rc;
 }

@@ -73,7 +73,7 @@ static const struct make_options plain;
 static void test_round_trip(void **state)
 {
     for (unsigned align = 0; align < 2; align++) {
-        const struct make_options o = { .align = align };
+        const struct make_options o = { .align = align, .config = true };
         struct stream_memory m;
         struct stream_out out;
         struct stream_in in;
@@ -306,7 +306,6 @@ static void test_xl_records(void **state)
         struct stream_memory m;
         struct stream_out out;
         struct stream_in in;
-        char *ours;
 
         stream_out_memory(&out, &m);
         stream_xl_begin(&out);
@@ -314,11 +313,36 @@ static void test_xl_records(void **state)
         stream_xl_record(&out, bad[i].type, "abc", 3);
         stream_in_memory(&in, &m);
         fault_clear();
-        assert_int_not_equal(stream_xl_start(&in, &ours), 0);
+        assert_int_not_equal(stream_xl_start(&in), 0);
         assert_non_null(strstr(fault_text(), bad[i].says));
         assert_non_null(strstr(fault_text(), "libxl's record 2"));
-        free(ours);
         free(m.data);
+    }
+}
+
+static void test_config(void **state)
+{
+    for (unsigned with = 0; with < 2; with++) {
+        const struct make_options o = { .config = with };
+        struct stream_in in;
+        struct xc_reader x;
+        struct made t;
+        char *ours;
+
+        make(&t, &o);
+        stream_in_memory(&in, &t.m);
+        assert_int_equal(xc_start(&x, &in), 0);
+        assert_int_equal(xc_config(&x, &ours), 0);
+        assert_true(with ? !strcmp(ours, "name = 'g'\n") : !ours);
+        assert_int_equal(xc_next(&x), 0);
+        assert_int_equal(x.r.type, XC_PV_INFO);
+        assert_int_equal(x.r.index, with);
+        free(ours);
+        assert_int_equal(take(&t, 1000, 2), 0);
+        memcpy(t.m.data + t.record[0] + 4, &(uint32_t){ 0x7fffffff }, 4);
+        assert_int_not_equal(take(&t, 1000, 2), 0);
+        assert_non_null(strstr(fault_text(), with ? "(ZENDO_CONFIG, 2147483647 bytes) at offset 40: too long" : "too long"));
+        free(t.m.data);
     }
 }
 
@@ -369,9 +393,14 @@ static void test_holes(void **state)
     }
     assert_true(st.st_blocks * 512 > 256 * 1024 || zero == 1022);
     assert_int_equal(stream_skip(&in, 100 * 4096), 0);
+    const uint8_t *seen = stream_view(&in, 4096);
+    assert_non_null(seen);
+    assert_int_equal(seen[4095], 0x5a);
+    assert_int_equal(stream_skip(&in, 899 * 4096), 0);
     assert_int_equal(stream_read(&in, full, 4096), 0);
     assert_int_equal(full[4095], 0x5a);
-    assert_int_equal(stream_skip(&in, 923 * 4096), 0);
+    assert_null(stream_view(&in, 1 << 20)); /* beyond the end */
+    assert_int_equal(stream_skip(&in, 23 * 4096), 0);
     assert_int_equal(xc_done(&x), 0);
     assert_int_equal(xc_next(&x), 0);
     assert_int_equal(x.r.type, XC_END);
@@ -408,7 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_layout), cmocka_unit_test(test_each_field), cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_whole), cmocka_unit_test(test_cut), cmocka_unit_test(test_bits), cmocka_unit_test(test_xl_records),
+        cmocka_unit_test(test_whole), cmocka_unit_test(test_cut), cmocka_unit_test(test_bits), cmocka_unit_test(test_xl_records), cmocka_unit_test(test_config),
         cmocka_unit_test(test_holes), cmocka_unit_test(test_pipe),
     };
 

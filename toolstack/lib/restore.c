@@ -51,13 +51,15 @@ static int set_name(struct guest_config *cfg, const char *name)
     return 0;
 }
 
-static int read_head(struct stream_in *in, const struct restore_options *o, struct guest_config *cfg)
+static int read_head(struct stream_in *in, const struct restore_options *o, struct xc_reader *x, struct guest_config *cfg)
 {
     struct stream_file file = { 0 };
     char *ours = NULL;
     int rc = o->no_file_header ? 0 : stream_file_read(in, &file);
 
-    rc = rc ? rc : stream_xl_start(in, &ours);
+    rc = rc ? rc : stream_xl_start(in);
+    rc = rc ? rc : xc_start(x, in);
+    rc = rc ? rc : xc_config(x, &ours);
     rc = rc ? rc : choose_config(cfg, o, ours, &file);
     free(ours);
     free(file.config);
@@ -70,6 +72,7 @@ struct filling {
     struct ctl *c;
     struct stream_in *in;
     const struct restore_options *o;
+    struct xc_reader x;
     const struct guest_config *cfg;
     struct restored *out;
 };
@@ -115,7 +118,7 @@ static int fill_domain(void *arg, uint32_t domid, const struct build_rings *ring
 
     if (!r)
         return fault(-ENOMEM, "restoring: no memory");
-    *r = (struct restore){ .c = f->c, .domid = (domid_t)domid, .in = f->in, .o = f->o, .cfg = f->cfg, .rings = rings,
+    *r = (struct restore){ .c = f->c, .domid = (domid_t)domid, .in = f->in, .o = f->o, .x = f->x, .cfg = f->cfg, .rings = rings,
         .limit = pages + SLACK_PAGES };
     r->st.max_pages = pages + PFNS_BEYOND < PFNS_MAX ? pages + PFNS_BEYOND : PFNS_MAX;
     r->st.max_vcpus = f->cfg->maxvcpus;
@@ -152,11 +155,11 @@ static int ready(uint32_t domid, void *arg)
 int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_options *o, struct restored *out)
 {
     *out = (struct restored){ 0 };
-    struct filling f = { c, from, o, &out->config, out };
+    struct filling f = { .c = c, .in = from, .o = o, .cfg = &out->config, .out = out };
     const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices,
         .made = o->made, .made_arg = o->arg, .ready = ready };
     struct sigaction old[RESTORE_SIGNALS];
-    int rc = read_head(from, o, &out->config);
+    int rc = read_head(from, o, &f.x, &out->config);
 
     if (!rc && o->check)
         rc = o->check(&out->config);

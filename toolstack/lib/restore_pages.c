@@ -4,6 +4,7 @@
  * the guest; those that are known to be empty are cleared by the hypervisor and never mapped. How many pages there can be is bounded
  * before anything is asked of the hypervisor.
  */
+#include "build_copy.h"
 #include "fault.h"
 #include "restore_private.h"
 
@@ -148,6 +149,17 @@ static unsigned list_frames(struct restore *r, struct record *k)
     return n;
 }
 
+/* The child may look at a file's pages where they lie; it ends soon. */
+static int read_data(struct restore *r, uint8_t *to, size_t bytes)
+{
+    const uint8_t *from = r->in->shared ? stream_view(r->in, bytes) : NULL;
+
+    if (!from)
+        return stream_read(r->in, to, bytes);
+    copy_bytes(to, from, bytes);
+    return 0;
+}
+
 /* Runs of data and of holes in turn. */
 static int read_runs(struct restore *r, const struct record *k, unsigned n_data, uint8_t *to)
 {
@@ -161,7 +173,7 @@ static int read_runs(struct restore *r, const struct record *k, unsigned n_data,
         if (k->zero[i]) {
             rc = stream_skip(r->in, (uint64_t)n * RESTORE_PAGE);
         } else {
-            rc = stream_read(r->in, to, (size_t)n * RESTORE_PAGE);
+            rc = read_data(r, to, (size_t)n * RESTORE_PAGE);
             to += (size_t)n * RESTORE_PAGE;
         }
         i += n;
@@ -217,7 +229,7 @@ static int read_record(struct restore *r)
 
 int restore_read(struct restore *r)
 {
-    int rc = xc_start(&r->x, r->in);
+    int rc = 0;
 
     while (!rc) {
         rc = xc_next(&r->x);

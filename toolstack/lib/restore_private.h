@@ -43,7 +43,7 @@ static inline bool restore_has(const struct restore *r, uint64_t pfn)
     return pfn < r->st.p2m_pages && r->mfn[pfn];
 }
 
-/* restore_pages.c: the whole of libxc's stream: pages into the guest, the rest into r->st. */
+/* restore_pages.c: libxc's stream from where r->x is: pages into the guest, the rest into r->st. */
 int restore_read(struct restore *r);
 /* restore_verify.c: a record's pages (its list is read) against the guest's; what came of it all at the stream's end. */
 int restore_verify_pages(struct restore *r, const uint64_t *entry, unsigned n);

@@ -22,7 +22,7 @@ static int put_file_header(struct save *s)
     return rc;
 }
 
-/* Our own form of the configuration, which says more than xl's; xl skips it. */
+/* Our own form of the configuration, which says more than xl's; stock tools skip it. */
 static int put_config(struct save *s)
 {
     char *text = NULL;
@@ -31,7 +31,7 @@ static int put_config(struct save *s)
 
     if (f)
         config_print_xl(s->o.config, f);
-    int rc = f && !fclose(f) ? stream_xl_record(s->to, XL_ZENDO_CONFIG, text, (uint32_t)bytes) : fault(-ENOMEM, "domain %u: its configuration: no memory", s->domid);
+    int rc = f && !fclose(f) ? xc_record(s->to, XC_ZENDO_CONFIG, text, bytes) : fault(-ENOMEM, "domain %u: its configuration: no memory", s->domid);
 
     free(text);
     return rc;
@@ -46,10 +46,10 @@ static int put_headers(struct save *s)
     int rc = s->o.file_header && s->o.config ? put_file_header(s) : 0;
 
     rc = rc ? rc : stream_xl_begin(s->to);
-    if (!rc && s->o.config)
-        rc = put_config(s);
     rc = rc ? rc : stream_xl_record(s->to, XL_LIBXC_CONTEXT, NULL, 0);
     rc = rc ? rc : xc_begin(s->to, (unsigned)version >> 16, version & 0xffff);
+    if (!rc && s->o.config)
+        rc = put_config(s);
     rc = rc ? rc : xc_record(s->to, XC_PV_INFO, &pv, sizeof(pv));
     rc = rc ? rc : save_policy(s);
     return rc ? rc : xc_record(s->to, XC_STATIC_DATA_END, NULL, 0);

@@ -5,8 +5,8 @@
  * are the same. Each field is checked when it is read; a refusal names the record's number, its type and its offset.
  *
  *   file header (xl)  "Xen saved domain, xl format", flags, configuration as JSON      stream_file.c
- *   libxl stream      ident, records: [ZENDO_CONFIG] LIBXC_CONTEXT ... END             stream_xl.c
- *     libxc stream    two headers, records up to END                                  stream_xc.c
+ *   libxl stream      ident, records: LIBXC_CONTEXT ... END                            stream_xl.c
+ *     libxc stream    two headers, [ZENDO_CONFIG], records up to END                  stream_xc.c
  */
 #pragma once
 
@@ -31,6 +31,11 @@ struct stream_in {
     int (*read)(void *arg, const struct iovec *piece, unsigned n);
     /* How many bytes from `from` bytes ahead on are zero for certain (a hole in a file), `max` at most. NULL: never known. */
     uint64_t (*zero_ahead)(void *arg, uint64_t from, uint64_t max);
+    /*
+     * Takes bytes by telling where they lie, so that they are copied once only; NULL: read them. A file's stay mapped until the process
+     * ends (so it is for one that ends soon), and one that is cut shorter meanwhile ends it.
+     */
+    const uint8_t *(*view)(void *arg, uint64_t bytes);
     int (*skip)(void *arg, uint64_t bytes); /* takes bytes that zero_ahead() named; may be NULL if that is */
     void *arg;
     uint64_t offset;
@@ -45,6 +50,7 @@ int stream_zeroes(struct stream_out *o, uint64_t bytes);
 int stream_read(struct stream_in *i, void *data, size_t bytes);
 int stream_readv(struct stream_in *i, const struct iovec *piece, unsigned n);
 uint64_t stream_zero_ahead(struct stream_in *i, uint64_t from, uint64_t max);
+const uint8_t *stream_view(struct stream_in *i, uint64_t bytes);
 int stream_skip(struct stream_in *i, uint64_t bytes); /* reads and drops them where there is no skip() */
 
 /* Descriptors: regular files get holes both ways; anything else is read and written whole. They start at the present position. */
@@ -52,6 +58,7 @@ struct stream_fd {
     int fd;
     bool file;          /* filled in: it is a regular file */
     uint64_t at;        /* of a file that is read: the position */
+    uint64_t viewed;    /* bytes that are mapped */
     uint64_t hole_from, hole_to, hole_looked; /* ... and the last hole found; none between looked and from */
     const char *name;   /* for messages */
 };
@@ -79,15 +86,11 @@ int stream_file_read(struct stream_in *i, struct stream_file *f);
 /* --- libxl's stream (stream_xl.c) ----------------------------------------------------------------------------------- */
 
 enum { XL_END, XL_LIBXC_CONTEXT, XL_EMULATOR_XENSTORE, XL_EMULATOR_CONTEXT, XL_CHECKPOINT_END, XL_CHECKPOINT_STATE };
-#define XL_ZENDO_CONFIG 0x80005a01U /* optional: our own configuration text, xl skips it */
 
 int stream_xl_begin(struct stream_out *o);
 int stream_xl_record(struct stream_out *o, uint32_t type, const void *body, uint32_t bytes);
-/*
- * Reads ident and records up to LIBXC_CONTEXT, after which libxc's stream follows; *ours is our configuration (to be freed) or NULL.
- * After libxc's END: stream_xl_end() reads up to libxl's END.
- */
-int stream_xl_start(struct stream_in *i, char **ours);
+/* Reads ident and records up to LIBXC_CONTEXT, after which libxc's stream follows. After its END: up to libxl's END. */
+int stream_xl_start(struct stream_in *i);
 int stream_xl_end(struct stream_in *i);
 
 /* --- libxc's stream (stream_xc.c: headers and records; stream_page.c, stream_vcpu.c: bodies) ------------------------ */
@@ -96,6 +99,7 @@ enum xc_type { XC_END, XC_PAGE_DATA, XC_PV_INFO, XC_PV_P2M_FRAMES, XC_PV_VCPU_BA
     XC_SHARED_INFO, XC_TSC_INFO, XC_HVM_CONTEXT, XC_HVM_PARAMS, XC_TOOLSTACK, XC_PV_VCPU_MSRS, XC_VERIFY, XC_CHECKPOINT,
     XC_CHECKPOINT_DIRTY, XC_STATIC_DATA_END, XC_CPUID_POLICY, XC_MSR_POLICY, XC_N_TYPES };
 #define XC_OPTIONAL 0x80000000U
+#define XC_ZENDO_CONFIG 0x80005a01U /* optional, first of all: our own configuration text. Stock libxc skips what is optional */
 #define XC_ZENDO_PAD 0x80005a02U    /* optional: moves page data to a page's border of the file */
 
 #define XC_PFN_MASK ((1ULL << 52) - 1)
@@ -134,10 +138,13 @@ struct xc_reader {
     struct stream_in *in;
     struct xc_record r;
     uint64_t index;
+    bool pending;               /* r's header has been read, xc_next() is to give it */
     unsigned version;           /* 2 or 3 */
     unsigned xen_major, xen_minor;
 };
 int xc_start(struct xc_reader *x, struct stream_in *in);
+/* After xc_start(): our configuration (to be freed), or NULL if the stream does not begin with it. */
+int xc_config(struct xc_reader *x, char **ours);
 int xc_next(struct xc_reader *x);
 int xc_body(struct xc_reader *x, void *buf);
 /* Up to XC_PAGES_MAX entries; pfns are below `limit`, types known, no pfn twice in the record. */

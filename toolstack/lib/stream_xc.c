@@ -45,7 +45,7 @@ const char *xc_name(uint32_t type)
         "X86_PV_VCPU_XSAVE", "SHARED_INFO", "X86_TSC_INFO", "HVM_CONTEXT", "HVM_PARAMS", "TOOLSTACK", "X86_PV_VCPU_MSRS", "VERIFY",
         "CHECKPOINT", "CHECKPOINT_DIRTY_PFN_LIST", "STATIC_DATA_END", "X86_CPUID_POLICY", "X86_MSR_POLICY" };
 
-    return type < XC_N_TYPES ? names[type] : type & XC_OPTIONAL ? "optional" : "unknown";
+    return type < XC_N_TYPES ? names[type] : type == XC_ZENDO_CONFIG ? "ZENDO_CONFIG" : type & XC_OPTIONAL ? "optional" : "unknown";
 }
 
 /* --- writing -------------------------------------------------------------------------------------------------------------- */
@@ -221,6 +221,11 @@ static int read_head(struct xc_reader *x)
     return 0;
 }
 
+static int done_or_cut(struct xc_reader *x, int rc)
+{
+    return rc ? fault(rc, "record %llu (%s) at offset %llu", (unsigned long long)x->r.index, xc_name(x->r.type), (unsigned long long)x->r.offset) : 0;
+}
+
 static int check_head(const struct xc_reader *x)
 {
     uint32_t type = x->r.type, bytes = x->r.bytes;
@@ -236,17 +241,37 @@ static int check_head(const struct xc_reader *x)
     return 0;
 }
 
+int xc_config(struct xc_reader *x, char **ours)
+{
+    int rc = read_head(x);
+
+    *ours = NULL;
+    x->pending = !rc && x->r.type != XC_ZENDO_CONFIG;
+    if (rc || x->pending)
+        return rc;
+    if (x->r.bytes > STREAM_CONFIG_MAX)
+        return xc_bad(x, "too long");
+    *ours = malloc((size_t)x->r.bytes + 1);
+    if (!*ours)
+        return fault(-ENOMEM, "no memory for the configuration");
+    rc = stream_read(x->in, *ours, x->r.bytes);
+    (*ours)[rc ? 0 : x->r.bytes] = 0;
+    rc = rc ? rc : stream_skip(x->in, -x->r.bytes & 7U);
+    return done_or_cut(x, rc);
+}
+
 int xc_next(struct xc_reader *x)
 {
     for (;;) {
-        int rc = read_head(x);
+        int rc = x->pending ? 0 : read_head(x);
 
+        x->pending = false;
         rc = rc ? rc : check_head(x);
         if (rc || !(x->r.type & XC_OPTIONAL))
             return rc;
         rc = stream_skip(x->in, ((uint64_t)x->r.bytes + 7) & ~7ULL);
         if (rc)
-            return fault(rc, "record %llu (optional) at offset %llu", (unsigned long long)x->r.index, (unsigned long long)x->r.offset);
+            return done_or_cut(x, rc);
     }
 }
 
@@ -257,10 +282,8 @@ static int take(struct xc_reader *x, void *buf, size_t bytes)
         return xc_bad(x, "too short");
     int rc = stream_read(x->in, buf, bytes);
 
-    if (rc)
-        return fault(rc, "record %llu (%s) at offset %llu", (unsigned long long)x->r.index, xc_name(x->r.type), (unsigned long long)x->r.offset);
-    x->r.left -= bytes;
-    return 0;
+    x->r.left -= rc ? 0 : bytes;
+    return done_or_cut(x, rc);
 }
 
 int xc_body(struct xc_reader *x, void *buf)
@@ -332,7 +355,6 @@ int xc_pages(struct xc_reader *x, uint64_t *entry, uint64_t limit)
 int xc_done(struct xc_reader *x)
 {
     uint8_t zero[8];
-    int rc = stream_read(x->in, zero, -x->r.bytes & 7U);
 
-    return rc ? fault(rc, "record %llu (%s) at offset %llu", (unsigned long long)x->r.index, xc_name(x->r.type), (unsigned long long)x->r.offset) : 0;
+    return done_or_cut(x, stream_read(x->in, zero, -x->r.bytes & 7U));
 }

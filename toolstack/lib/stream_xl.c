@@ -4,7 +4,6 @@
 #include "fault.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <endian.h>
@@ -24,7 +23,7 @@ static const char *name(uint32_t type)
     static const char *const names[] = { "END", "LIBXC_CONTEXT", "EMULATOR_XENSTORE_DATA", "EMULATOR_CONTEXT", "CHECKPOINT_END",
         "CHECKPOINT_STATE" };
 
-    return type < sizeof(names) / sizeof(*names) ? names[type] : type == XL_ZENDO_CONFIG ? "ZENDO_CONFIG" : type >> 31 ? "optional" : "unknown";
+    return type < sizeof(names) / sizeof(*names) ? names[type] : type >> 31 ? "optional" : "unknown";
 }
 
 int stream_xl_begin(struct stream_out *o)
@@ -86,21 +85,6 @@ static int next(struct xl_reader *x)
     return x->index > RECORDS_MAX ? bad(x, -EINVAL, "too many records") : stream_read(x->in, &x->h, sizeof(x->h));
 }
 
-static int take_ours(struct xl_reader *x, char **ours)
-{
-    if (*ours)
-        return bad(x, -EINVAL, "there are two of them");
-    if (x->h.bytes > STREAM_CONFIG_MAX)
-        return bad(x, -EINVAL, "too long");
-    *ours = malloc((size_t)x->h.bytes + 1);
-    if (!*ours)
-        return bad(x, -ENOMEM, "no memory");
-    int rc = stream_read(x->in, *ours, x->h.bytes);
-
-    (*ours)[rc ? 0 : x->h.bytes] = 0;
-    return rc ? rc : stream_skip(x->in, -x->h.bytes & 7U);
-}
-
 static int skip(struct xl_reader *x)
 {
     if (x->h.bytes > SKIP_MAX)
@@ -108,7 +92,7 @@ static int skip(struct xl_reader *x)
     return stream_skip(x->in, ((uint64_t)x->h.bytes + 7) & ~7ULL);
 }
 
-/* A record that is neither the end of this part nor ours. */
+/* A record that is not the end of this part. */
 static int other(struct xl_reader *x)
 {
     if (x->h.type >> 31)
@@ -118,18 +102,17 @@ static int other(struct xl_reader *x)
     return bad(x, -EINVAL, x->h.type <= XL_CHECKPOINT_STATE ? "not expected here" : "nobody here knows it; it comes from newer tools");
 }
 
-int stream_xl_start(struct stream_in *i, char **ours)
+int stream_xl_start(struct stream_in *i)
 {
     struct xl_reader x = { .in = i };
     int rc = read_ident(i);
 
-    *ours = NULL;
     while (!rc) {
         rc = next(&x);
         if (!rc && x.h.type == XL_LIBXC_CONTEXT)
             return x.h.bytes ? bad(&x, -EINVAL, "it should be empty") : 0;
         if (!rc)
-            rc = x.h.type == XL_ZENDO_CONFIG ? take_ours(&x, ours) : other(&x);
+            rc = other(&x);
     }
     return rc;
 }
