@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* xm pause, unpause, rename, sysrq, trigger, domstate: small things done to a running guest. */
+#include "domains.h"
 #include "list.h"
+#include "migrate_journal.h"
 #include "save_file.h"
 #include "xm.h"
 
@@ -8,11 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One that is coming from or going to another host is let go by the move, when it is decided where it runs. */
+static int check_not_moving(const struct xen_domctl_getdomaininfo *d)
+{
+    struct journal j;
+    char uuid[37];
+
+    domain_format_uuid(d->handle, uuid);
+    if (!(d->flags & XEN_DOMINF_paused) || !journal_find_guest(&j, uuid))
+        return 0;
+    return fault(-EBUSY, "domain %u: it is moving %s host %s and may run there; see `xm migrate --resolve`, --take and --drop", d->domain,
+                 j.out ? "to" : "from", j.host);
+}
+
 /* The hypervisor counts pauses; people do not: one unpause lets a guest go that was paused twice. */
 static int pause_one(const struct xen_domctl_getdomaininfo *d, bool pause)
 {
-    int left = pause ? 0 : save_resume_left(xm_ctl(), d->domain);
+    int left = pause ? 0 : check_not_moving(d);
 
+    left = left || pause ? left : save_resume_left(xm_ctl(), d->domain);
     if (left < 0 || !(d->flags & XEN_DOMINF_paused) != pause)
         return left < 0 ? left : 0;
     return pause ? ctl_domain_pause(xm_ctl(), d->domain) : ctl_domain_unpause(xm_ctl(), d->domain);
