@@ -80,6 +80,18 @@ def account(host):
     return {k: int(v) for k, v in re.findall(r"(\w+) (\d+)", text)}
 
 
+def check_before(t, r):
+    """What is missing on the other host is named before anything moves."""
+    code, text = t.one.run("xm migrate --check -s 'moveload to 8003' demo 10.0.3.12")
+    r.check("check", code == 0 and "demo can move to host2" in text and " NO" not in text, text)
+    t.two.must("ip link set xenbr0 down; ip link set xenbr0 name xenbr9")
+    code, text = t.one.run("xm migrate -s 'moveload to 8003' demo 10.0.3.12")
+    r.check("check-bridge", code == 1 and "it runs on here" not in text and "host2 cannot take it: network 0" in text and "xenbr0" in text, text)
+    t.two.must("ip link set xenbr9 name xenbr0; ip link set xenbr0 up; ip addr add 10.0.2.12/24 dev xenbr0 2>/dev/null; true")
+    code, text = t.one.run("xm migrate -s 'exec false #' demo 10.0.3.12")
+    r.check("no-way", code == 1 and "the connection is lost" in text, text)
+
+
 def do_moves(row, t, r):
     t.connect_disk()
     empty = account(t.two)
@@ -87,6 +99,8 @@ def do_moves(row, t, r):
     if row.clients:
         t.one.must("moveload clients %s 6000 %d 100000 > /tmp/clients 2>&1 &" % (GUEST, row.clients))
     host, silences, ends = t.one, [], []
+    if row.name == "short":
+        check_before(t, r)
     time.sleep(2)
     for n in range(row.moves):
         options = row.options[n % len(row.options)]
@@ -231,11 +245,13 @@ def settled(t, timeout=60):
 
 
 def do_faults(row, t, r):
+    chosen = os.environ.get("POINTS", " ".join(POINTS)).split()
+    ways = os.environ.get("HOW", "kill cut").split()
     t.connect_disk()
     t.create(t.one, memory=row.memory, load=row.load)
     host, table = t.one, []
-    for how in ("kill", "cut"):
-        for point in POINTS:
+    for how in ways:
+        for point in chosen:
             away = t.other(host)
             away.must("echo %s > /tmp/fault" % ("%s:%s" % (point, how) if point.startswith("in-") else ""))
             host.start("ZENDO_MIGRATE_FAULT=%s:%s xm migrate --live -s 'moveload to 8003' demo 10.0.3.1%d" % (point, how, away.number))
