@@ -185,6 +185,8 @@ TABLE = [
     # Log-dirty: a guest under load, copied by what the bitmaps say, compared.
     Config("logdirty", script="logdirty.sh", cpus=2, memory=1536, dom0_mem="768M", data=True, timeout=500,
            kernel="zendo.mb=128 zendo.rounds=5 zendo.times=3"),
+    Config("xl-migrate", script="xlmigrate.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=600,
+           kernel="zendo.times=2"),
     Config("hammer", script="hammer.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
            kernel="zendo.rounds=4 zendo.times=10"),
 
