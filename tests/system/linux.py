@@ -187,6 +187,8 @@ TABLE = [
            kernel="zendo.mb=128 zendo.rounds=5 zendo.times=3"),
     Config("xl-migrate", script="xlmigrate.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=600,
            kernel="zendo.times=2"),
+    Config("logdirty-cost", script="logdirty_cost.sh", memory=2048, dom0_mem="768M", data=True, timeout=500, cpu="max,-smap,-xsave",
+           qemu=("-icount", "shift=0,sleep=off"), kernel="zendo.mb=64"),
     Config("hammer", script="hammer.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
            kernel="zendo.rounds=4 zendo.times=10"),
 

@@ -3,6 +3,7 @@
  * logdirty DOMID ROUNDS [MS] [TIMES] [check]: copies a running guest's memory the way a migration does (log-dirty on, everything, then
  * ROUNDS times what is dirty, MS apart), stops the guest, asks for the last bitmap and compares page by page: what differs
  * from the copy, in contents or in type, must be in that bitmap. TIMES: all of it so often. The guest goes on afterwards.
+ * logdirty DOMID cost TIMES: only the calls, and how long they take.
  * check: after each round the hypervisor compares its mirrors with the guest's tables (debug key p), which stops the guest.
  * Frames are found by the machine-to-physical table, not by what the guest says. Exit code 0: nothing was missed.
  */
@@ -348,6 +349,27 @@ static int once(int rounds, int ms)
     return missed != 0;
 }
 
+/* Only the calls: on, `times` bitmaps 200 ms apart, off; the guest's memory is not looked at. */
+static int cost(int times)
+{
+    double t0 = now_ms(), least = 1e9;
+
+    if (shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0))
+        die("log-dirty on");
+    printf("logdirty: on: %.0f us\n", (now_ms() - t0) * 1e3);
+    for (int i = 0; i < times; i++) {
+        usleep(200000);
+        t0 = now_ms();
+        if (shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 1))
+            die("clean");
+        t0 = now_ms() - t0;
+        least = t0 < least ? t0 : least;
+        printf("logdirty: CLEAN: %.0f us; %u faults, %u dirty\n", t0 * 1e3, stats.fault_count, stats.dirty_count);
+    }
+    printf("logdirty: least CLEAN: %.0f us for %lu pages\n", least * 1e3, (unsigned long)nr_pfn);
+    return shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0) != 0;
+}
+
 int main(int argc, char **argv)
 {
     int rounds, ms, times, rc = 0;
@@ -377,6 +399,8 @@ int main(int argc, char **argv)
     type_now = calloc(nr_pfn, 4);
     copy = malloc(nr_pfn * PAGE);
     bitmap = xencall_alloc_buffer(call, (nr_pfn + 7) / 8);
+    if (!strcmp(argv[2], "cost"))
+        return cost(argc > 3 ? ms : 10);
     map_m2p();
     printf("logdirty: domain %u has %lu frames, numbers up to %#lx\n", dom, (unsigned long)find_frames(), (unsigned long)max);
     for (int i = 0; i < times && !rc; i++)
