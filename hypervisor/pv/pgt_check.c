@@ -27,6 +27,7 @@ struct recount {
     uint64_t unexplained;
     uint64_t slots[512];                   /* a level-4 table with nothing but our slots */
     uint32_t general[WINDOW], typed[WINDOW];
+    uint32_t foreign[WINDOW]; /* of the typed ones: writable entries of other domains' tables */
 };
 
 static void fault(struct recount *c, uint64_t frame, const char *what, uint64_t val)
@@ -57,9 +58,11 @@ static void count_entry(struct recount *c, uint64_t frame, uint64_t type, uint64
 
     if (!(e & PTE_P) || !mfn_valid(m) || !READ_ONCE(page_of(m)->count))
         return; /* a device's */
-    if (type == PGT_L1)
+    if (type == PGT_L1) {
         hold(c, m.n, e & PTE_RW ? PGT_WRITABLE : PGT_NONE, frame);
-    else if (m.n != frame)
+        if ((e & PTE_RW) && READ_ONCE(frame_table[frame].owner) != c->d && m.n - c->first < WINDOW)
+            c->foreign[m.n - c->first]++;
+    } else if (m.n != frame)
         hold(c, m.n, type - PGT_L1, frame);
     else if (e & PTE_RW)
         fault(c, frame, "maps itself writable", e);
@@ -142,6 +145,8 @@ static void check_frame(struct recount *c, uint64_t frame)
         fault(c, frame, "fewer typed references than holders, which are", typed);
     else
         c->unexplained += (x & PGT_COUNT_MASK) - typed;
+    if ((x & PGT_TYPE_MASK) == PGT_WRITABLE && pg->writers < MIN(c->foreign[frame - c->first], (uint32_t)UINT16_MAX))
+        fault(c, frame, "other domains' writable mappings are not counted:", pg->writers);
 }
 
 static void recount_window(struct recount *c)
@@ -150,6 +155,7 @@ static void recount_window(struct recount *c)
 
     memset(c->general, 0, sizeof(c->general));
     memset(c->typed, 0, sizeof(c->typed));
+    memset(c->foreign, 0, sizeof(c->foreign));
     for (uint64_t f = 0; f < frame_max; f++)
         if (mfn_valid(mfn(f)) && READ_ONCE(frame_table[f].owner) &&
             (c->all_tables || frame_table[f].owner == c->d))

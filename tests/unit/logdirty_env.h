@@ -90,7 +90,7 @@ static void l_on_flush(unsigned cpu)
 static void (*l_also_on_stamp)(void);
 
 /* The last writable use of a frame is ending: no mirror may map it writable any more. */
-static void l_on_stamp(void)
+static void l_on_use_end(void)
 {
     if (l_also_on_stamp)
         l_also_on_stamp();
@@ -592,7 +592,7 @@ static void l_off(bool among)
 static void l_start_bare(void)
 {
     e_on_flush = NULL;
-    e_on_stamp = NULL;
+    e_on_use_end = NULL;
     env_setup();
     host_cpus = E_CPUS;
     quiesce_init();
@@ -603,7 +603,7 @@ static void l_start_bare(void)
     for (unsigned i = 0; i < E_CPUS; i++)
         pthread_mutex_init(&l_cpu_lock[i], NULL);
     e_on_flush = l_on_flush;
-    e_on_stamp = l_on_stamp;
+    e_on_use_end = l_on_use_end;
     l_d = &e_dom[1].d;
     e_patient = true;
     for (unsigned k = 0; k < L_PAGES; k++)

@@ -156,14 +156,14 @@ static void (*e_on_flush)(unsigned cpu); /* a test's own caches */
 static void (*e_on_stamp)(void);         /* the clock is looked at */
 static void (*e_on_cr3)(void);           /* other tables are about to be loaded */
 
-static void (*e_on_stamp)(void);   /* a use of a frame has ended */
+static void (*e_on_use_end)(void); /* a use of a frame may have ended */
 static struct page *e_stamp_watch; /* must be BUSY when a stamp is taken */
 static unsigned e_stamps;
 
 uint32_t tlb_stamp_now(void)
 {
-    if (e_on_stamp)
-        e_on_stamp();
+    if (e_on_use_end)
+        e_on_use_end();
     if (e_stamp_watch) {
         E_CHECK(READ_ONCE(e_stamp_watch->type) & PGT_BUSY);
         e_stamps++;
