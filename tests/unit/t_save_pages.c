@@ -26,6 +26,9 @@ static xen_pfn_t list[PAGES], not_its[4];
 static uint8_t frames[0x6000][4096];
 static unsigned sent_of[PAGES];
 static uint64_t sent_entry; /* the first of the table that was sent last */
+static unsigned holds[0x6000]; /* of our maps, for each frame */
+static xen_pfn_t last_map[1024];
+static size_t last_count;
 static xen_pfn_t *big;
 static uint64_t big_pages;
 
@@ -52,14 +55,21 @@ void *ctl_map_some(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t c
 
     for (size_t i = 0; i < count; i++) {
         errors[i] = is_its(mfns[i]) ? 0 : -EINVAL;
+        last_map[i] = errors[i] ? 0 : mfns[i];
+        holds[last_map[i]]++;
         if (!errors[i])
             memcpy(p + i * 4096, frames[mfns[i]], 4096);
     }
+    last_count = count;
     return p;
 }
 
+/* There is one map at a time: the guest is smaller than a chunk. */
 void ctl_unmap(struct ctl *c, void *at, size_t count)
 {
+    assert_int_equal(count, last_count);
+    for (size_t i = 0; i < count; i++)
+        holds[last_map[i]]--;
     free(at);
 }
 
@@ -192,6 +202,25 @@ static void test_gone_and_back(void **state)
     close_save(&s);
 }
 
+/* A frame that the guest gives back is not kept by a map from an earlier round. */
+static void test_frame_let_go(void **state)
+{
+    struct save s;
+
+    open_save(&s);
+    round_of(&s, NULL, false);
+    assert_int_equal(holds[FRAME(20)], 1);
+    round_of(&s, none, false);
+    assert_int_equal(holds[FRAME(20)], 1); /* no reason to map anew */
+    not_its[0] = FRAME(20);
+    list[20] = ~0ULL;
+    round_of(&s, none, false);
+    assert_int_equal(holds[FRAME(20)], 0);
+    assert_int_equal(sent_of[20], 0);
+    close_save(&s);
+    assert_int_equal(holds[FRAME(21)], 0);
+}
+
 /* While the guest runs a frame may be met at two numbers; at the end that is an error. */
 static void test_twice(void **state)
 {
@@ -247,7 +276,7 @@ static void test_crafted_list(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_entry_before_list), cmocka_unit_test(test_gone_and_back),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_entry_before_list), cmocka_unit_test(test_gone_and_back), cmocka_unit_test(test_frame_let_go),
         cmocka_unit_test(test_twice), cmocka_unit_test(test_crafted_list) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,9 +105,20 @@ static bool window_serves(const struct save *s, const struct chunk *k)
     return w->at;
 }
 
+/* Has the guest given a frame back? Mapped, it would not come free, and the guest could take no new one for it. */
+static bool window_keeps_frames(const struct save *s, uint64_t first)
+{
+    const struct save_window *w = &s->window[first / SAVE_CHUNK];
+
+    for (unsigned i = 0, n = chunk_pages(s, first); i < n && w->at; i++)
+        if (w->mfn[i] && w->mfn[i] != s->p2m[first + i])
+            return true;
+    return false;
+}
+
 static int window_get(struct save *s, const struct chunk *k)
 {
-    if (window_serves(s, k))
+    if (window_serves(s, k) && !window_keeps_frames(s, k->first))
         return 0;
     window_close(s, k->first);
     return window_open(s, k->first);
