@@ -272,7 +272,7 @@ int store_read_number(int64_t *value, const char *format, ...)
 bool store_exists(const char *format, ...)
 {
     PATH(path, format);
-    return !strcmp(path, "/vm/11111111-2222-3333-4444-555555555555");
+    return !strcmp(path, "/vm/aaaaaaaa-2222-3333-4444-555555555555");
 }
 
 int store_put(const char *path, const char *key, const char *value, ...)
@@ -444,7 +444,8 @@ static void test_checks(void **state)
     REFUSED(g.name = "12", -EINVAL, "number");
     REFUSED(g.name = "Domain-0", -EEXIST, "domain 0 has it");
     REFUSED(g.uuid = "1", -EINVAL, "uuid");
-    REFUSED(g.uuid = "11111111-2222-3333-4444-555555555555", -EEXIST, "another guest");
+    REFUSED(g.uuid = "aaaaaaaa-2222-3333-4444-555555555555", -EEXIST, "another guest");
+    REFUSED(g.uuid = strdup("AAAAAAAA-2222-3333-4444-555555555555"), -EEXIST, "another guest");
     REFUSED(g.type = GUEST_HVM, -EOPNOTSUPP, "hvm");
     REFUSED((g.kernel = NULL, g.bootloader = "pygrub"), -EOPNOTSUPP, "bootloader 'pygrub': not supported; copy the kernel and ramdisk");
     REFUSED(g.memory = 0, -EINVAL, "memory");

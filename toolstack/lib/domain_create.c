@@ -173,17 +173,25 @@ static int check_identity(struct making *m)
     rc = rc ? rc : domain_check_name_free(m->c, m->cfg->name, -1);
     if (rc)
         return rc;
-    if (m->cfg->uuid) {
+    bool given = m->cfg->uuid;
+
+    if (given)
         rc = domain_parse_uuid(m->cfg->uuid, m->uuid);
-        if (!rc && store_exists("/vm/%s", m->cfg->uuid))
-            rc = fault(-EEXIST, "uuid %s: another guest has it; remove 'uuid =' or take another", m->cfg->uuid);
-        return rc;
+    else
+        uuid_generate(m->uuid);
+    char *text = rc ? NULL : malloc(37); /* as paths have it, in small letters */
+
+    if (!text)
+        return rc ? rc : fault(-ENOMEM, "no memory");
+    domain_format_uuid(m->uuid, text);
+    if (given && !strcmp(m->cfg->uuid, text)) {
+        free(text);
+    } else {
+        free(m->cfg->uuid);
+        m->cfg->uuid = text;
     }
-    uuid_generate(m->uuid);
-    m->cfg->uuid = malloc(37);
-    if (!m->cfg->uuid)
-        return fault(-ENOMEM, "no memory");
-    domain_format_uuid(m->uuid, m->cfg->uuid);
+    if (given && store_exists("/vm/%s", m->cfg->uuid))
+        return fault(-EEXIST, "uuid %s: another guest has it; remove 'uuid =' or take another", m->cfg->uuid);
     return 0;
 }
 

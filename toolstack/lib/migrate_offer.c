@@ -131,12 +131,17 @@ static int check_memory(struct ctl *c, struct json_object *offer, char *good, si
 
 static int check_name(struct ctl *c, const char *name, const char *uuid)
 {
-    char incoming[160];
+    char incoming[160], text[37];
+    uint8_t raw[16];
     int rc = domain_check_name_free(c, name, -1);
 
     snprintf(incoming, sizeof(incoming), "%.120s--incoming", name);
     rc = rc ? rc : domain_check_name_free(c, incoming, -1);
-    if (!rc && store_exists("/vm/%s", uuid))
+    rc = rc ? rc : domain_parse_uuid(uuid, raw);
+    if (rc)
+        return rc;
+    domain_format_uuid(raw, text); /* as paths have it */
+    if (store_exists("/vm/%s", text))
         rc = fault(-EEXIST, "uuid %s: a guest here has it already", uuid);
     return rc;
 }

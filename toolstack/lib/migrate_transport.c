@@ -17,7 +17,7 @@
 
 #define PORT_DEFAULT 8002U
 
-/* A word of the shell, and no option of ssh. */
+/* A word of the shell in single quotes (brackets would be a pattern of file names), and no option of ssh. */
 static int check_host(const char *host)
 {
     if (!*host || strlen(host) > 250 || *host == '-' || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:@%[]")])
@@ -38,14 +38,14 @@ int migrate_command_line(char *out, size_t size, const char *host, const char *w
         return rc;
     if (with && !*with)
         return fits(snprintf(out, size, "exec %s", host), size);
-    return fits(snprintf(out, size, "exec %s %s xm migrate-receive", with ? with : "ssh", host), size);
+    return fits(snprintf(out, size, "exec %s '%s' xm migrate-receive", with ? with : "ssh", host), size);
 }
 
 int migrate_command_tls(char *out, size_t size, const char *host, unsigned port)
 {
     int rc = check_host(host);
 
-    return rc ? rc : fits(snprintf(out, size, "exec relocd --connect %s --port %u", host, port ? port : PORT_DEFAULT), size);
+    return rc ? rc : fits(snprintf(out, size, "exec relocd --connect '%s' --port %u", host, port ? port : PORT_DEFAULT), size);
 }
 
 static void child(const char *line, int fd)
