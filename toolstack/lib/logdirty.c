@@ -2,6 +2,7 @@
 /* XEN_DOMCTL_shadow_op as a live migration uses it. */
 #include "logdirty.h"
 #include "fault.h"
+#include "save.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,9 +19,11 @@ static int shadow_op(struct ctl *c, uint32_t domid, struct xen_domctl *op, unsig
 int logdirty_begin(struct logdirty *l, struct ctl *c, uint32_t domid, uint64_t pages)
 {
     struct xen_domctl op = { 0 };
-    int rc;
+    int rc = domain_hold(domid); /* else another's log would be taken for one that was left */
 
     *l = (struct logdirty){ .c = c, .domid = domid, .pages = pages };
+    if (rc)
+        return rc;
     l->map = calloc(pages / 64 + 1, sizeof(*l->map));
     if (!l->map)
         return fault(-ENOMEM, "domain %u: no memory to note its %llu pages", domid, (unsigned long long)pages);

@@ -197,23 +197,6 @@ static void restore_signals(const struct sigaction *old)
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------ */
 
-/* Who saves the guest, for save_resume_left(). */
-static int note_saver(uint32_t domid)
-{
-    char path[48];
-
-    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
-    return store_write(path, "%d", (int)getpid());
-}
-
-static void forget_saver(uint32_t domid)
-{
-    char path[48];
-
-    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
-    store_remove("%s", path);
-}
-
 /* A note may be older than the suspending: one that belongs to a move is ended by its journal, or runs elsewhere already. */
 static bool is_moving(const struct xen_domctl_getdomaininfo *d)
 {
@@ -237,8 +220,6 @@ int save_resume_left(struct ctl *c, uint32_t domid)
         return 0;
     rc = domain_hold(domid); /* while the saver, or its child, is there, this fails */
     rc = rc ? rc : domain_resume_here(c, domid);
-    if (!rc)
-        forget_saver(domid);
     domain_release();
     return rc ? rc : 1;
 }
@@ -251,7 +232,6 @@ static int go_on(struct saving *s, int rc)
     fault_clear();
     if (domain_resume_here(s->c, s->domid))
         warn("domain %u: it could not go on after the failure: %s; `xm destroy %u` ends it", s->domid, fault_text(), s->domid);
-    forget_saver(s->domid);
     fault_clear();
     fault(rc, "domain %u was not saved and runs on: %s", s->domid, text ? text : "no memory");
     free(text);
@@ -262,8 +242,6 @@ static int after(struct saving *s)
 {
     int rc = 0;
 
-    if (s->o->after != SAVE_DESTROY)
-        forget_saver(s->domid);
     switch (s->o->after) {
     case SAVE_DESTROY: return domain_destroy(s->c, s->domid);
     case SAVE_PAUSE: rc = ctl_domain_pause(s->c, (domid_t)s->domid); return rc ? rc : domain_resume_here(s->c, s->domid);
@@ -279,15 +257,9 @@ static int save(struct saving *s, struct save_file_result *result)
     s->config = s->o->config ? s->o->config : &s->cfg;
     rc = rc ? rc : open_file(s);
     rc = rc || !domain_suspend_stop ? rc : fault(-EINTR, "stopped by a signal");
-    rc = rc ? rc : domain_hold(s->domid);
-    if (rc) /* another saver's note is not ours to change */
-        return rc;
-    rc = note_saver(s->domid);
     rc = rc ? rc : domain_suspend(s->c, s->domid, s->o->timeout_ms ? s->o->timeout_ms : SUSPEND_MS);
-    if (rc) {
-        forget_saver(s->domid);
+    if (rc)
         return rc;
-    }
     rc = write_apart(s, &result->count);
     rc = rc ? rc : keep_file(s, result);
     return rc ? go_on(s, rc) : after(s);

@@ -28,7 +28,7 @@ struct save_file_result {
 int save_file(struct ctl *c, uint32_t domid, const char *path, const struct save_file_options *o, struct save_file_result *result);
 
 /*
- * A guest that is suspended because the process that saved it was killed: it goes on, and what there is of a file stays. 1: it does;
+ * A guest that is suspended because the process that saved it or took a snapshot was killed: it goes on, and what there is of a file stays. 1: it does;
  * 0: this is not such a guest.
  */
 int save_resume_left(struct ctl *c, uint32_t domid);

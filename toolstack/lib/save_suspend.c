@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <xenstore.h>
 #include <xen/sched.h>
@@ -112,6 +113,24 @@ static int late(struct ctl *c, uint32_t domid, unsigned timeout_ms)
     return rc;
 }
 
+/* Who has it suspended: if he is killed, save_resume_left() finds the guest by this. */
+static int note(uint32_t domid)
+{
+    char path[48];
+
+    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
+    return store_write(path, "%d", (int)getpid());
+}
+
+static void forget(uint32_t domid)
+{
+    char path[48];
+
+    snprintf(path, sizeof(path), "/zendo/domain/%u/saving", domid);
+    if (store_exists("%s", path))
+        store_remove("%s", path);
+}
+
 int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 {
     uint64_t start = store_clock_ms();
@@ -123,10 +142,13 @@ int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
         rc = fault(-errno, "store: cannot watch @releaseDomain");
     if (rc)
         return rc;
-    rc = domain_request(c, domid, "suspend");
+    rc = note(domid);
+    rc = rc ? rc : domain_request(c, domid, "suspend");
     rc = rc ? rc : wait_suspended(c, domid, start + timeout_ms);
     if (rc == -ETIMEDOUT)
         rc = late(c, domid, timeout_ms);
+    if (rc)
+        forget(domid);
     xs_unwatch(store_handle(), "@releaseDomain", "suspend");
     return rc;
 }
@@ -144,7 +166,9 @@ int domain_resume_here(struct ctl *c, uint32_t domid)
     }
     free(v);
     rc = rc ? rc : ctl_domain_resume(c, (domid_t)domid);
-    if (!rc && !store_open())
+    if (!rc && !store_open()) {
         xs_resume_domain(store_handle(), domid); /* so that its next end is told */
+        forget(domid);
+    }
     return rc;
 }
