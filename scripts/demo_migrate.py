@@ -42,12 +42,12 @@ def one_move(t, host, n, series):
     return silence, end
 
 
-def check(status, before):
+def check(t, before):
+    status = t.probe.ask()
+    drift, mono = (now - then for now, then in zip(t.probe.clock(), before["clock"]))
     bad = [k for k in ("disk_errors", "dirty_errors", "record_errors") if status[k]]
-    drift = (status["real"] / 1e6 - status["at"]) - (before["real"] / 1e6 - before["at"])
-    mono = (status["mono"] - before["mono"]) / 1e6 - (status["at"] - before["at"])
     say("guest: %d blocks on the disk, %d records served, errors: %s; clock %+.0f ms, monotonic %+.0f ms against the world"
-        % (status["disk"], status["records"], ", ".join(bad) or "none", drift * 1000, mono * 1000))
+        % (status["disk"], status["records"], ", ".join(bad) or "none", drift, mono))
     return not bad and status["disk"] > before["disk"]
 
 
@@ -58,6 +58,7 @@ def main():
         with TwoHosts("demo-migrate") as t:
             t.connect_disk()
             before = t.create(t.one, memory=MEMORY, load=LOAD)
+            before["clock"] = t.probe.clock()
             say("the guest is up on host 1")
             seconds = MOVES * 40
             t.one.must("rm -f /tmp/clients; moveload clients %s 6000 %d %d > /tmp/clients 2>&1 &" % (GUEST, CLIENTS, seconds))
@@ -67,7 +68,7 @@ def main():
                 silences.append(silence)
                 ends.append(end)
                 host = t.other(host)
-            good = check(t.probe.ask(), before)
+            good = check(t, before)
             left = seconds - (time.time() - start)
             t.one.run("killall -INT moveload" if left > 0 else "true")
             _, said = t.one.run("sleep 1; tail -n 1 /tmp/clients")

@@ -281,6 +281,14 @@ class Probe:
                 return self.status
         raise Trouble("the guest does not answer")
 
+    def clock(self, times=20):
+        """How far the guest's clocks are from this machine's, in ms: real, monotonic. The answer that was least late is the best."""
+        all_ = []
+        for _ in range(times):
+            s = self.ask()
+            all_.append((s["real"] / 1e3 - s["at"] * 1e3, s["mono"] / 1e3 - s["at"] * 1e3))
+        return max(a for a, _ in all_), max(b for _, b in all_)
+
     def mark(self):
         return len(self.back)
 
@@ -372,7 +380,7 @@ class TwoHosts:
         """Makes a guest and waits until it answers."""
         lines = ['name="%s"' % name, 'kernel="/data/vmlinuz"', 'ramdisk="/data/guest.gz"', "memory=%d" % memory, "vcpus=%d" % vcpus,
                  'extra="console=hvc0 quiet zendo.name=%s zendo.role=move zendo.ip=%s/24 zendo.gw=10.0.2.2 zendo.load=%s"' % (name, GUEST, load.replace(" ", ",")),
-                 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:50"]'] + (['disk=["phy:/dev/nbd0,xvda,w!"]'] if disk else []) + ([more] if more else [])
+                 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:50"]'] + (['disk=["phy:/dev/nbd0,xvda,w"]'] if disk else []) + ([more] if more else [])
         host.must("printf '%%s\\n' %s > /tmp/%s.cfg" % (" ".join("'%s'" % line for line in lines), name))
         host.must("%s create -q /tmp/%s.cfg" % (self.tool, name), 120)
         self.probe = Probe(self.udp)

@@ -121,13 +121,19 @@ static void *table_load(void *unused)
 
         for (size_t i = 0; i < n; i += 3)
             p[i * 4096] = (char)i;
+        /* A mapping of two rights cannot be moved; so they are made one again. */
         mprotect(p, n / 2 * 4096, PROT_READ);
+        mprotect(p, n / 2 * 4096, PROT_READ | PROT_WRITE);
         p = mremap(p, n * 4096, n * 2 * 4096, MREMAP_MAYMOVE);
-        for (size_t i = 0; p != MAP_FAILED && i < n; i += 3)
+        if (p == MAP_FAILED) {
+            perror("moveload: mremap");
+            dirty_errors++;
+            return unused;
+        }
+        for (size_t i = 0; i < n; i += 3)
             if (p[i * 4096] != (char)i)
                 dirty_errors++;
-        if (p != MAP_FAILED)
-            munmap(p, n * 2 * 4096);
+        munmap(p, n * 2 * 4096);
         if (table_rounds % 8 == 0) {
             pid_t child = vfork();
 
