@@ -2,6 +2,7 @@
 # A host of two (tests/system/two_hosts.py): the network between them with a bridge for guests, then it does what the harness types.
 . /scripts/lib.sh
 me=$(word me)
+export PATH=$PATH:/usr/sbin:/data     # zendod, too, goes by moveload to the other host
 [ ! -e /scripts/services ] || . /scripts/services
 hostname "host$me"
 mkdir -p /var/lib/zendo /etc/zendo
@@ -14,7 +15,6 @@ ip addr add "10.0.2.1$me/24" dev xenbr0
 ip route add default via 10.0.2.2 2>/dev/null
 ip link set eth1 up
 ip addr add "10.0.3.1$me/24" dev eth1
-export PATH=$PATH:/data
 # Whoever comes to port 8003 gets a receiver: the other end of -s "moveload to 8003". The file fault breaks it (migrate_fault.c).
 printf '#!/bin/sh\nexport ZENDO_MIGRATE_FAULT=$(cat /tmp/fault 2>/dev/null)\nrm -f /tmp/fault\nexec %s migrate-receive 2>>/tmp/receive.log\n' "$(basename "$(which xm xl | head -n 1)")" > /tmp/receive
 chmod 755 /tmp/receive
