@@ -378,9 +378,11 @@ class TwoHosts:
 
     def create(self, host, name="demo", memory=128, load="6000", disk=True, vcpus=1, more=""):
         """Makes a guest and waits until it answers."""
+        stock = self.tool == "xl"      # Debian's scripts want a whole Debian
+        block, vif = (",script=/scripts/block-plain", ",script=/scripts/vif-plain") if stock else ("", "")
         lines = ['name="%s"' % name, 'kernel="/data/vmlinuz"', 'ramdisk="/data/guest.gz"', "memory=%d" % memory, "vcpus=%d" % vcpus,
                  'extra="console=hvc0 quiet zendo.name=%s zendo.role=move zendo.ip=%s/24 zendo.gw=10.0.2.2 zendo.load=%s"' % (name, GUEST, load.replace(" ", ",")),
-                 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:50"]'] + (['disk=["phy:/dev/nbd0,xvda,w"]'] if disk else []) + ([more] if more else [])
+                 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:50%s"]' % vif] + (['disk=["phy:/dev/nbd0,xvda,w%s"]' % block] if disk else []) + ([more] if more else [])
         host.must("printf '%%s\\n' %s > /tmp/%s.cfg" % (" ".join("'%s'" % line for line in lines), name))
         host.must("%s create -q /tmp/%s.cfg" % (self.tool, name), 120)
         self.probe = Probe(self.udp)
