@@ -299,8 +299,10 @@ static int no_greeting(struct wire *w, const uint32_t first[2])
     char said[80];
     ssize_t n;
 
+    struct pollfd p = { .fd = w->in, .events = POLLIN };
+
     memcpy(said, first, 8);
-    usleep(100000);
+    poll(&p, 1, 100); /* the rest of the line, if it is on its way */
     n = read(w->in, said + 8, sizeof(said) - 9);
     said[8 + (n > 0 ? n : 0)] = 0;
     said[strcspn(said, "\r\n")] = 0;
