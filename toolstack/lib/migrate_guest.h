@@ -10,6 +10,15 @@
 #include "restore.h"
 #include "save.h"
 
+/* The block devices behind a guest's disks. */
+#define MIGRATE_DISKS_MAX 64U
+struct migrate_disks {
+    unsigned n;
+    struct {
+        unsigned major, minor;
+    } at[MIGRATE_DISKS_MAX];
+};
+
 struct migrate_guest_out {
     struct ctl *c;
     uint32_t domid;
@@ -27,6 +36,7 @@ struct migrate_guest_out {
     struct stream_out out;
     struct wire *wire;
     struct logdirty log;
+    struct migrate_disks disks;
     struct precopy judge;
     struct move_progress now;
     uint64_t pages, round_start_bytes;
@@ -52,6 +62,12 @@ double migrate_clock_ms(void);
 int migrate_guest_resume(struct ctl *c, uint32_t domid);
 enum migrate_guest migrate_guest_look(struct ctl *c, uint32_t domid, const char *uuid);
 int migrate_guest_connect(void *arg, const struct journal *j, struct wire *w); /* by the line in the journal */
+
+/* --- migrate_drain.c --- */
+/* Finds them while the guest runs; when it is suspended, waits until nothing is under way there, limit_ms at most. */
+void migrate_disks_find(uint32_t domid, struct migrate_disks *d);
+void migrate_disks_drain(uint32_t domid, const struct migrate_disks *d, unsigned limit_ms);
+extern const char *migrate_block_folder; /* tests have their own */
 
 /* --- migrate_offer.c --- */
 int migrate_offer_make(struct ctl *c, uint32_t domid, const struct guest_config *cfg, struct json_object *offer);

@@ -15,6 +15,7 @@
 
 #define FIXED_MS 30.0     /* of a pause, beside its pages: first guess */
 #define SUSPEND_WAIT_MS 30000
+#define DRAIN_MS 2000     /* disks of the old host; longer than that they are as good as broken */
 
 static void tell(struct migrate_guest_out *g, const char *phase)
 {
@@ -189,6 +190,8 @@ static int source_suspend(void *arg)
 {
     struct migrate_guest_out *g = arg;
 
+    if (!store_open())
+        migrate_disks_find(g->domid, &g->disks);
     g->pause_begin_ms = migrate_clock_ms();
     int rc = domain_suspend(g->c, g->domid, SUSPEND_WAIT_MS);
 
@@ -220,6 +223,8 @@ static int source_rest(void *arg, struct wire *w)
     if (g->round)
         g->round(g->arg, &g->now);
     rc = rc ? rc : wire_data_flush(w);
+    if (!rc)
+        migrate_disks_drain(g->domid, &g->disks, DRAIN_MS); /* while the last pages are on their way */
     g->now.bytes = w->sent;
     tell(g, "switch");
     return rc;
