@@ -81,9 +81,11 @@ int moves_look(int watch, int usual_ms)
     while (watch >= 0 && read(watch, events, sizeof(events)) > 0)
         ;
     if (worker > 0 && waitpid(worker, &status, WNOHANG) == worker) {
-        log_line("xm migrate --resolve %s", WIFEXITED(status) && !WEXITSTATUS(status) ? "has ended it" : "could not end it yet; again in a minute");
+        bool ended = WIFEXITED(status) && !WEXITSTATUS(status);
+
+        log_line("xm migrate --resolve %s", ended ? "has ended it" : "could not end it yet; again in a minute");
         worker = 0;
-        not_before = store_clock_ms() + AGAIN_MS;
+        not_before = ended ? 0 : store_clock_ms() + AGAIN_MS;
     }
     unsigned n = look(&lost);
 
