@@ -31,6 +31,8 @@ ExecStart=/usr/local/sbin/zendo-check
 [Install]
 WantedBy=multi-user.target
 END
+mkdir -p "$root/etc/systemd/system.conf.d"     # an emulator on a busy host is slower than systemd would wait
+printf '[Manager]\nDefaultTimeoutStartSec=900\nDefaultDeviceTimeoutSec=900\n' > "$root/etc/systemd/system.conf.d/slow.conf"
 chroot "$root" passwd -d root >/dev/null
 chroot "$root" systemctl -q enable systemd-networkd zendo-check
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*

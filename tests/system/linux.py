@@ -203,7 +203,7 @@ TABLE = [
     Config("clock", script="clock.sh", cpus=2, memory=2048, dom0_mem="768M", extra="-stock", data=True, timeout=400),
 
     # A whole Debian on a disk, made by debootstrap (scripts/debian-image.sh; needs root).
-    Config("debian", script="debian.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=500,
+    Config("debian", script="debian.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=1200,
            qemu=("-drive", "file=build/debian.img,format=raw,if=none,snapshot=on,id=debian",
                  "-device", "virtio-blk-pci,drive=debian,addr=0x10")),
 

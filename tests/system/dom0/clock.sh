@@ -22,7 +22,7 @@ ticks() { grep -c 'guest: clock' "$log"; }
 # The guest says the time once more: what it said last can be old if the machine is busy.
 fresh() { was=$(ticks); for i in $(seq 100); do [ "$(ticks)" = "$was" ] || return 0; sleep 0.1; done; }
 # apart SECONDS: how far the guest's wall clock is from domain 0's, when it is to be so many seconds ahead
-apart() { fresh; d=$(($(clock) - $(date +%s) - $1)); echo "$d s"; [ "$d" -ge -3 ] && [ "$d" -le 2 ]; }
+apart() { fresh; d=$(($(clock) - $(date +%s) - $1)); echo "$d s; now $(date +%s) $(cat /proc/uptime) $(tail -n 4 "$log" | tr '\n\r' '; ')"; [ "$d" -ge -3 ] && [ "$d" -le 2 ]; }
 rising() { sed -n 's/^guest: clock \([0-9]*\) \([0-9.]*\).*/\1 \2/p' "$log" | awk '$1 < a || $2 < b { exit 1 } { a = $1; b = $2 }'; }
 
 start plain
