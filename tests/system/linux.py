@@ -168,7 +168,7 @@ TABLE = [
     # Our tools: disks and networks attached and detached live, with data compared.
     Config("attach", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=900),
     # 1 GB and 256 MB through a guest, while its memory and vCPUs come and go and it is paused.
-    Config("attach-1g", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400, disk="vda", disk_mb=1100,
+    Config("attach-1g", script="attach.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=4000, disk="vda", disk_mb=1100,
            qemu=disk_args("virtio-blk-pci,drive=d0"), kernel="zendo.mb=1024 zendo.netmb=256"),
 
     # Disks by qemu-nbd; feature levels of processors (`cpu_level =`).

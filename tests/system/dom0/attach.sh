@@ -7,7 +7,7 @@ echo 'routed zrt0 address=10.78.0.1' >> /etc/zendo/network.conf
 image=/data/disk.img
 mb=$(word mb); mb=${mb:-48}
 netmb=$(word netmb); netmb=${netmb:-32}
-seconds=$((300 + mb))           # for the load, in an emulator
+seconds=$((120 + 3 * mb))       # for the load, in an emulator on a busy host
 [ -z "$(word disk)" ] || big=/dev/$(word disk)
 
 config() { # NAME ADDRESS DISK
