@@ -393,13 +393,11 @@ static void test_holes(void **state)
     }
     assert_true(st.st_blocks * 512 > 256 * 1024 || zero == 1022);
     assert_int_equal(stream_skip(&in, 100 * 4096), 0);
-    const uint8_t *seen = stream_view(&in, 4096);
-    assert_non_null(seen);
-    assert_int_equal(seen[4095], 0x5a);
+    assert_int_equal(stream_read(&in, full, 4096), 0);
+    assert_int_equal(full[4095], 0x5a);
     assert_int_equal(stream_skip(&in, 899 * 4096), 0);
     assert_int_equal(stream_read(&in, full, 4096), 0);
     assert_int_equal(full[4095], 0x5a);
-    assert_null(stream_view(&in, 1 << 20)); /* beyond the end */
     assert_int_equal(stream_skip(&in, 23 * 4096), 0);
     assert_int_equal(xc_done(&x), 0);
     assert_int_equal(xc_next(&x), 0);

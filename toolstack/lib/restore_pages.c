@@ -4,7 +4,6 @@
  * the guest; those that are known to be empty are cleared by the hypervisor and never mapped. How many pages there can be is bounded
  * before anything is asked of the hypervisor.
  */
-#include "build_copy.h"
 #include "fault.h"
 #include "restore_private.h"
 
@@ -149,17 +148,6 @@ static unsigned list_frames(struct restore *r, struct record *k)
     return n;
 }
 
-/* The child may look at a file's pages where they lie; it ends soon. */
-static int read_data(struct restore *r, uint8_t *to, size_t bytes)
-{
-    const uint8_t *from = r->in->shared ? stream_view(r->in, bytes) : NULL;
-
-    if (!from)
-        return stream_read(r->in, to, bytes);
-    copy_bytes(to, from, bytes);
-    return 0;
-}
-
 /* Runs of data and of holes in turn. */
 static int read_runs(struct restore *r, const struct record *k, unsigned n_data, uint8_t *to)
 {
@@ -173,7 +161,7 @@ static int read_runs(struct restore *r, const struct record *k, unsigned n_data,
         if (k->zero[i]) {
             rc = stream_skip(r->in, (uint64_t)n * RESTORE_PAGE);
         } else {
-            rc = read_data(r, to, (size_t)n * RESTORE_PAGE);
+            rc = stream_read(r->in, to, (size_t)n * RESTORE_PAGE);
             to += (size_t)n * RESTORE_PAGE;
         }
         i += n;

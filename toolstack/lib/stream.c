@@ -87,14 +87,6 @@ uint64_t stream_zero_ahead(struct stream_in *i, uint64_t from, uint64_t max)
     return i->zero_ahead ? i->zero_ahead(i->arg, from, max) : 0;
 }
 
-const uint8_t *stream_view(struct stream_in *i, uint64_t bytes)
-{
-    const uint8_t *at = i->view ? i->view(i->arg, bytes) : NULL;
-
-    i->offset += at ? bytes : 0;
-    return at;
-}
-
 int stream_skip(struct stream_in *i, uint64_t bytes)
 {
     uint8_t drop[4096];

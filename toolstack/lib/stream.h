@@ -31,11 +31,6 @@ struct stream_in {
     int (*read)(void *arg, const struct iovec *piece, unsigned n);
     /* How many bytes from `from` bytes ahead on are zero for certain (a hole in a file), `max` at most. NULL: never known. */
     uint64_t (*zero_ahead)(void *arg, uint64_t from, uint64_t max);
-    /*
-     * Takes bytes by telling where they lie, so that they are copied once only; NULL: read them. A file's stay mapped until the process
-     * ends (so it is for one that ends soon), and one that is cut shorter meanwhile ends it.
-     */
-    const uint8_t *(*view)(void *arg, uint64_t bytes);
     int (*skip)(void *arg, uint64_t bytes); /* takes bytes that zero_ahead() named; may be NULL if that is */
     void *arg;
     uint64_t offset;
@@ -50,7 +45,6 @@ int stream_zeroes(struct stream_out *o, uint64_t bytes);
 int stream_read(struct stream_in *i, void *data, size_t bytes);
 int stream_readv(struct stream_in *i, const struct iovec *piece, unsigned n);
 uint64_t stream_zero_ahead(struct stream_in *i, uint64_t from, uint64_t max);
-const uint8_t *stream_view(struct stream_in *i, uint64_t bytes);
 int stream_skip(struct stream_in *i, uint64_t bytes); /* reads and drops them where there is no skip() */
 
 /* Descriptors: regular files get holes both ways; anything else is read and written whole. They start at the present position. */
@@ -58,7 +52,6 @@ struct stream_fd {
     int fd;
     bool file;          /* filled in: it is a regular file */
     uint64_t at;        /* of a file that is read: the position */
-    uint64_t viewed;    /* bytes that are mapped */
     uint64_t hole_from, hole_to, hole_looked; /* ... and the last hole found; none between looked and from */
     const char *name;   /* for messages */
 };

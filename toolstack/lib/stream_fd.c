@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A descriptor as a stream. Zeroes in a regular file are holes: written by moving the end, found again by SEEK_DATA. A file's
- * length is set at the end of a hole too, so that one that ends in a hole is as long as it should be. Pages of a file are looked at
- * where the kernel has them: its own copying goes byte by byte in an emulator.
+ * length is set at the end of a hole too, so that one that ends in a hole is as long as it should be.
  */
 #include "stream.h"
 #include "fault.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define PAGE 4096U
-#define VIEW_MAX (4ULL << 30)
 
 /* The pieces from byte `done` on, as they are handed to the kernel: gives their number. */
 static unsigned rest(const struct iovec *piece, unsigned n, uint64_t done, struct iovec *out)
@@ -119,26 +114,6 @@ static int fd_skip(void *arg, uint64_t bytes)
     return 0;
 }
 
-static const uint8_t *fd_view(void *arg, uint64_t bytes)
-{
-    struct stream_fd *f = arg;
-    uint64_t from = f->at & ~(uint64_t)(PAGE - 1), length = f->at + bytes - from;
-    struct stat st;
-
-    if (f->viewed + length > VIEW_MAX || fstat(f->fd, &st) || f->at + bytes > (uint64_t)st.st_size)
-        return NULL;
-    uint8_t *at = mmap(NULL, length, PROT_READ, MAP_SHARED | MAP_POPULATE, f->fd, (off_t)from);
-
-    if (at == MAP_FAILED)
-        return NULL;
-    at += f->at - from;
-    if (lseek(f->fd, (off_t)bytes, SEEK_CUR) < 0)
-        return NULL;
-    f->viewed += length;
-    f->at += bytes;
-    return at;
-}
-
 static void begin(struct stream_fd *f, int fd, const char *name)
 {
     struct stat st;
@@ -156,7 +131,6 @@ void stream_out_fd(struct stream_out *o, struct stream_fd *f, int fd, const char
 void stream_in_fd(struct stream_in *i, struct stream_fd *f, int fd, const char *name)
 {
     begin(f, fd, name);
-    *i = (struct stream_in){ .read = fd_read, .zero_ahead = f->file ? fd_zero_ahead : NULL, .skip = f->file ? fd_skip : NULL,
-        .view = f->file ? fd_view : NULL, .arg = f,
+    *i = (struct stream_in){ .read = fd_read, .zero_ahead = f->file ? fd_zero_ahead : NULL, .skip = f->file ? fd_skip : NULL, .arg = f,
         .shared = true };
 }
