@@ -152,7 +152,7 @@ TABLE = [
     Config("guest-churn", script="churn.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=3600),
 
     # Saved and restored while they work.
-    Config("save", script="save.sh", cpus=2, memory=1536, dom0_mem="640M", data=True, timeout=400,
+    Config("save", script="save.sh", cpus=2, memory=1536, dom0_mem="640M", data=True, timeout=400, quick=True,
            kernel="zendo.steps=once"),
     Config("save-restore", script="save.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400),
 
