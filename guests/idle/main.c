@@ -91,6 +91,7 @@ static void live(void)
     ring = mfn_va(kit_si->console.domU.mfn);
     if (!ring)
         kit_fatal("the console's page is not mapped");
+    kit_shared->arch.max_pfn = kit_si->nr_pages; /* for who copies us */
     ring_put("guest: idle is up\r\n");
     while (strstr((char *)kit_si->cmd_line, "busy"))
         cpu_relax();

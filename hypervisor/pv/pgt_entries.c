@@ -71,8 +71,6 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_
             rc = pgt_get(pg, PGT_WRITABLE, may_stop); /* may have to drain a leftover first */
             if (unlikely(rc))
                 put_page(pg);
-            else if (pgd != ptd)
-                page_writer_add(pg);
             return rc;
         }
         if (is_ram(m))
@@ -82,6 +80,17 @@ static int l1_get(struct domain *ptd, struct domain *pgd, uint64_t *e, bool may_
     if ((pgd == ptd || pgd == dom_io) && iomem_allowed(ptd, m.n, m.n))
         return 0;
     return -XEN_EINVAL;
+}
+
+void pgt_entry_foreign(const struct page *pt, uint64_t type, uint64_t e)
+{
+    struct page *pg;
+
+    if (type != PGT_L1 || (e & (PTE_P | PTE_RW)) != (PTE_P | PTE_RW) || !mfn_valid(target(e)))
+        return;
+    pg = page_of_guest(target(e));
+    if ((READ_ONCE(pg->count) & PGC_COUNT_MASK) && pg->owner != pt->owner)
+        page_writer_add(pg);
 }
 
 static void l1_put(const struct domain *ptd, uint64_t e)
@@ -95,7 +104,7 @@ static void l1_put(const struct domain *ptd, uint64_t e)
     if (!(READ_ONCE(pg->count) & PGC_COUNT_MASK))
         return; /* device memory inside a section with RAM: never had a reference */
     if (e & PTE_RW) {
-        if (unlikely(pg->owner != ptd))
+        if (unlikely(pg->writers) && pg->owner != ptd)
             page_writer_drop(pg);
         pgt_put(pg, false);
     }

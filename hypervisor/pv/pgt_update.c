@@ -68,6 +68,8 @@ static int update_from(struct vcpu *v, struct page *pt, uint64_t *slot, uint64_t
     rc = pgt_entry_get(pt, pt->owner, pgd, type, &now, true);
     if (rc)
         return rc;
+    if (unlikely(pgd != pt->owner))
+        pgt_entry_foreign(pt, type, now);
     if (!swap_entry(slot, seen, now)) {
         drop_old(v, pt, type, now);
         return -XEN_EAGAIN;

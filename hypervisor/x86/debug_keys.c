@@ -79,6 +79,18 @@ static void key_pages(char key)
     }
 }
 
+/* The part of it that is about logged domains, which takes a moment only. */
+static void key_mirrors(char key)
+{
+    for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+        if (!domain_logged(d))
+            continue;
+        domain_pause(d);
+        (void)logdirty_check(d);
+        domain_unpause(d);
+    }
+}
+
 static void key_irqs(char key)
 {
     irq_dump();
@@ -107,6 +119,7 @@ void debug_keys_init(void)
     key_register('e', key_events, "event channels, with a check");
     key_register('g', key_grants, "grants, with a check");
     key_register('p', key_pages, "page types: recount all references (stops each domain meanwhile)");
+    key_register('L', key_mirrors, "log-dirty: compare mirrors with the guests' tables (stops each logged domain meanwhile)");
     key_register('i', key_irqs, "interrupts");
     key_register('t', key_time, "clocks");
     key_register('l', key_locks, "locks held (debug builds)");

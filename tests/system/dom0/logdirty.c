@@ -4,7 +4,7 @@
  * ROUNDS times what is dirty, MS apart), stops the guest, asks for the last bitmap and compares page by page: what differs
  * from the copy, in contents or in type, must be in that bitmap. TIMES: all of it so often. The guest goes on afterwards.
  * logdirty DOMID cost TIMES: only the calls, and how long they take.
- * check: after each round the hypervisor compares its mirrors with the guest's tables (debug key p), which stops the guest.
+ * check: after each round the hypervisor compares its mirrors with the guest's tables (debug key L), which stops the guest.
  * Frames are found by the machine-to-physical table, not by what the guest says. Exit code 0: nothing was missed.
  */
 #include <errno.h>
@@ -148,7 +148,7 @@ static void press(char key)
     xencall_free_buffer(call, b);
 }
 
-/* Key p checks all domains; only ours is logged. */
+/* Key L checks all logged domains: only ours is. */
 static int mirrors_right(void)
 {
     static uint32_t index;
@@ -157,7 +157,7 @@ static int mirrors_right(void)
 
     while (*log_with(&index, NULL))
         ;
-    press('p');
+    press('L');
     text = log_with(&index, "times out of mirrors");
     line = text ? strstr(text, "log-dirty: d") : NULL;
     if (line)
@@ -394,6 +394,8 @@ int main(int argc, char **argv)
     if (max < 0)
         die("maximum_gpfn");
     nr_pfn = max + 1;
+    if (nr_pfn < 2)
+        return fprintf(stderr, "logdirty: the domain does not say how many frames it has (max_pfn)\n"), 2;
     p2m = malloc(nr_pfn * 8);
     type = calloc(nr_pfn, 4);
     type_now = calloc(nr_pfn, 4);
