@@ -10,7 +10,7 @@
 #include "kit.h"
 #include <xen/io/console.h>
 
-enum { VAS = 16, DATA = 24, HAMMERS = 2, STEPS = 6000, SLOT = 32, LINEAR = 40 };
+enum { VAS = 16, DATA = 24, HAMMERS = 2, STEPS = 3000, SLOT = 32, LINEAR = 40 };
 
 struct hammer {
     unsigned int id;
@@ -112,15 +112,15 @@ static long change(struct hammer *h, uint64_t *e, uint64_t val)
 
 static void flush(struct hammer *h, unsigned int i)
 {
-    switch (rnd(h, 4)) {
+    switch (rnd(h, 64)) { /* the other vCPU's answer takes long in an emulator */
     case 0:
-        mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
-        break;
-    case 1:
         mmuext(MMUEXT_TLB_FLUSH_ALL, 0, 0);
         break;
-    case 2:
+    case 1:
         mmuext(MMUEXT_INVLPG_ALL, (uint64_t)va(h, i), 0);
+        break;
+    case 2 ... 9:
+        mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
         break;
     default:
         mmuext(MMUEXT_INVLPG_LOCAL, (uint64_t)va(h, i), 0);
@@ -302,7 +302,8 @@ static void step(struct hammer *h)
         other_l1(h);
         break;
     case 1:
-        retype(h);
+        if (rnd(h, 4) == 0) /* asks others to flush */
+            retype(h);
         break;
     case 2:
         other_root(h);

@@ -190,7 +190,7 @@ TABLE = [
     Config("logdirty-cost", script="logdirty_cost.sh", memory=2048, dom0_mem="768M", data=True, timeout=500, cpu="max,-smap,-xsave",
            qemu=("-icount", "shift=0,sleep=off"), kernel="zendo.mb=64"),
     Config("hammer", script="hammer.sh", cpus=2, memory=1024, dom0_mem="512M", data=True, timeout=400,
-           kernel="zendo.rounds=4 zendo.times=10"),
+           kernel="zendo.rounds=3 zendo.times=4"),
 
     # AVX in domain 0 and in a guest at once, on the same CPUs.
     Config("avx", script="avx.sh", cpus=2, memory=1536, dom0_mem="512M", data=True, timeout=400, quick=True),
