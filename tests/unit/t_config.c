@@ -39,6 +39,7 @@ static void test_pv(void **state)
              "nomigrate = 1\n"
              "rtc_timeoffset = -3600\n"
              "tsc_mode = \"native\"\n"
+             "cpu_level = \"x86-64-v2\"\n"
              "pci = [ '01:00.0', '0000:02:00.1,permissive=1' ]\n");
     assert_string_equal(g.name, "web1");
     assert_string_equal(g.uuid, "6a2f9a44-35d2-4fb0-9c7e-0d6dcd0b8d1c");
@@ -70,6 +71,7 @@ static void test_pv(void **state)
     assert_true(g.nomigrate && !g.localtime);
     assert_int_equal(g.rtc_timeoffset, -3600);
     assert_string_equal(g.tsc_mode, "native");
+    assert_string_equal(g.cpu_level, "x86-64-v2");
     assert_int_equal(g.n_pci, 2);
     assert_string_equal(g.pci[1], "0000:02:00.1,permissive=1");
     assert_null(g.other_json);
@@ -272,7 +274,7 @@ static void test_print(void **state)
     static const char good[] =
         "name='a'\nmemory='100001k'\nmaxmem=200\nvcpus=2\ncpus=['1','2']\nextra='say \"hi\\\\\" \\'x\\''\nroot='/dev/a'\nvnc=1\nvfb=['vnc=1']\n"
         "disk=['/a b,qcow2,xvda,r','phy:/dev/x,xvdb,w!',',hdc:cdrom,r','vdev=xvdd,target=/dev/with,comma']\n"
-        "vif=['','mac=00:16:3e:00:00:01,ip=10.0.0.1 10.0.0.2,rate=1MB/s,devid=4,untrusted']\npci=['1:0.0']\non_reboot='destroy'\n";
+        "vif=['','mac=00:16:3e:00:00:01,ip=10.0.0.1 10.0.0.2,rate=1MB/s,devid=4,untrusted']\npci=['1:0.0']\non_reboot='destroy'\ncpu_level='x86-64-v3'\n";
 
     assert_int_not_equal(parse_words(text, NULL), 0);
     parse_ok(good);
@@ -282,6 +284,7 @@ static void test_print(void **state)
     assert_string_equal(first, second);
     assert_string_equal(g.cmdline, "root=/dev/a say \"hi\\\" 'x'");
     assert_int_equal(g.memory, 100001);
+    assert_string_equal(g.cpu_level, "x86-64-v3");
     assert_string_equal(g.disks[3].target, "/dev/with,comma");
     assert_true(g.disks[1].shared && g.disks[2].format == DISK_EMPTY && g.disks[2].cdrom);
     assert_false(g.nics[1].trusted);

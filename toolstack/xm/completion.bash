@@ -12,6 +12,8 @@ _xm() {
         mapfile -t COMPREPLY < <(compgen -W "$(xm help --words "$command" 2>/dev/null)" -- "$word")
     elif [[ $command == help ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(xm help --words)" -- "$word")
+    elif [[ $command == snapshot && $i -eq $((COMP_CWORD - 1)) ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "create list revert delete" -- "$word")
     elif [[ $command == create || $command == config-update && $i -lt $((COMP_CWORD - 1)) ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word"; cd /etc/xen 2>/dev/null && compgen -f -X '!*.cfg' -- "$word")
     else
