@@ -494,8 +494,8 @@ static void test_refused(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const bad[] = { "", ".", "..", "../x", "a/b", "-x", ".x", "_x", "a b", "a\n", "@", "1234567890123456789012345678901234567890123456789012345678901234" };
-    static const char *const good[] = { "a", "before-upgrade", "2026-11-24_12.30", "123456789012345678901234567890123456789012345678901234567890123" };
+    static const char *const bad[] = { "", ".", "..", "../x", "a/b", "-x", ".x", "_x", "a b", "a\n", "@", "1", "20261124", "a234567890123456789012345678901234567890123456789012345678901234" };
+    static const char *const good[] = { "a", "before-upgrade", "2026-11-24_12.30", "1a", "a23456789012345678901234567890123456789012345678901234567890123" };
     uint32_t domid;
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

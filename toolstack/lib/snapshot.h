@@ -59,5 +59,5 @@ struct snapshot_info {
 int snapshot_list(const char *name, struct snapshot_info **list);
 void snapshot_list_free(struct snapshot_info *list, unsigned n);
 
-/* 1 to 63 letters, digits and -_. , the first one no -_. */
+/* 1 to 63 letters, digits and -_. , the first one no -_. , and not only digits. */
 int snapshot_check_name(const char *snap);

@@ -30,6 +30,8 @@ int snapshot_check_name(const char *snap)
     for (const char *p = snap; *p; p++)
         if (!isalnum((unsigned char)*p) && (p == snap || !strchr("-_.", *p)))
             return fault(-EINVAL, "snapshot name '%s': letters and digits may be in it, and -_. not at its start; choose another", snap);
+    if (!snap[strspn(snap, "0123456789")]) /* qemu-img would take it for the number of another one */
+        return fault(-EINVAL, "snapshot name '%s': a number alone is no name; put a letter in", snap);
     return 0;
 }
 
