@@ -24,6 +24,8 @@ static xencall_handle *call;
 static xenevtchn_handle *events;
 static xenforeignmemory_handle *foreign;
 static xengnttab_handle *grants;
+static struct xen_sysctl *list_op;
+static xen_domctl_getdomaininfo_t *list_info;
 static char why[200];
 
 const char *xen_why(void)
@@ -64,8 +66,13 @@ void xen_close(void)
         xengnttab_close(grants);
     if (foreign)
         xenforeignmemory_close(foreign);
-    if (call)
+    if (call) {
+        if (list_info)
+            xencall_free_buffer(call, list_info);
+        if (list_op)
+            xencall_free_buffer(call, list_op);
         xencall_close(call);
+    }
 }
 
 static bool read_number(const char *path, unsigned long *out)
@@ -186,25 +193,26 @@ size_t xen_events(uint32_t *port, size_t max)
 int xen_domains(uint16_t first, const struct xen_domain **list)
 {
     static struct xen_domain out[LIST_MAX];
-    struct xen_sysctl *op = xencall_alloc_buffer(call, sizeof *op);
-    xen_domctl_getdomaininfo_t *info = xencall_alloc_buffer(call, LIST_MAX * sizeof *info);
     int rc = -ENOMEM, i;
 
-    if (op && info) {
-        memset(op, 0, sizeof *op);
-        op->cmd = XEN_SYSCTL_getdomaininfolist;
-        op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-        op->u.getdomaininfolist.first_domain = first;
-        op->u.getdomaininfolist.max_domains = LIST_MAX;
-        set_xen_guest_handle(op->u.getdomaininfolist.buffer, info);
-        rc = xencall1(call, __HYPERVISOR_sysctl, (uint64_t)(uintptr_t)op) < 0 ? failed("sysctl getdomaininfolist")
-                                                                         : (int)op->u.getdomaininfolist.num_domains;
+    /* Kept: at each end of a domain they would be mapped and faulted in anew. */
+    if (!list_op)
+        list_op = xencall_alloc_buffer(call, sizeof *list_op);
+    if (!list_info)
+        list_info = xencall_alloc_buffer(call, LIST_MAX * sizeof *list_info);
+    if (list_op && list_info) {
+        memset(list_op, 0, sizeof *list_op);
+        list_op->cmd = XEN_SYSCTL_getdomaininfolist;
+        list_op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+        list_op->u.getdomaininfolist.first_domain = first;
+        list_op->u.getdomaininfolist.max_domains = LIST_MAX;
+        set_xen_guest_handle(list_op->u.getdomaininfolist.buffer, list_info);
+        rc = xencall1(call, __HYPERVISOR_sysctl, (uint64_t)(uintptr_t)list_op) < 0 ? failed("sysctl getdomaininfolist")
+                                                                              : (int)list_op->u.getdomaininfolist.num_domains;
     }
     for (i = 0; i < rc; i++)
-        out[i] = (struct xen_domain){ .domid = info[i].domain, .dying = info[i].flags & XEN_DOMINF_dying,
-                                      .shut_down = info[i].flags & XEN_DOMINF_shutdown };
-    xencall_free_buffer(call, info);
-    xencall_free_buffer(call, op);
+        out[i] = (struct xen_domain){ .domid = list_info[i].domain, .dying = list_info[i].flags & XEN_DOMINF_dying,
+                                      .shut_down = list_info[i].flags & XEN_DOMINF_shutdown };
     *list = out;
     return rc;
 }
