@@ -17,7 +17,7 @@ static int check_not_moving(const struct xen_domctl_getdomaininfo *d)
     char uuid[37];
 
     domain_format_uuid(d->handle, uuid);
-    if (!(d->flags & XEN_DOMINF_paused) || !journal_find_guest(&j, uuid))
+    if (!(d->flags & XEN_DOMINF_paused) || !journal_find_guest(&j, uuid) || j.step == STEP_RUNS)
         return 0;
     return fault(-EBUSY, "domain %u: it is moving %s host %s and may run there; see `xm migrate --resolve`, --take and --drop", d->domain,
                  j.out ? "to" : "from", j.host);
