@@ -247,7 +247,10 @@ int wire_expect(struct wire *w, enum wire_type type, struct json_object **body, 
     int rc = wire_receive(w, &got, body ? body : &unused, timeout_ms);
 
     if (!rc && (got != type || (body && !*body))) {
-        json_object_put(body ? *body : NULL);
+        if (body) {
+            json_object_put(*body);
+            *body = NULL;       /* its caller puts it, too */
+        }
         w->broken = true;
         rc = fault(-EPROTO, "host %s: sent a message of type %u where %u was due", w->peer, got, type);
     }
