@@ -5,7 +5,7 @@
  * are whole but lie are refused.
  * sources: toolstack/lib/save.c toolstack/lib/save_p2m.c toolstack/lib/save_pages.c toolstack/lib/save_vcpu.c toolstack/lib/guest_p2m.c
  * sources: toolstack/lib/restore.c toolstack/lib/restore_pages.c toolstack/lib/restore_tables.c toolstack/lib/restore_vcpu.c toolstack/lib/restore_verify.c
- * sources: toolstack/lib/restore_apart.c toolstack/lib/stream.c toolstack/lib/stream_file.c toolstack/lib/stream_xl.c
+ * sources: toolstack/lib/cpuid_fit.c toolstack/lib/restore_apart.c toolstack/lib/stream.c toolstack/lib/stream_file.c toolstack/lib/stream_xl.c
  * sources: toolstack/lib/stream_xc.c toolstack/lib/stream_state.c toolstack/lib/fault.c
  */
 #include <setjmp.h>
@@ -263,6 +263,7 @@ int ctl_policy_set(struct ctl *c, domid_t domid, const xen_cpuid_leaf_t *leaf, u
     return 0;
 }
 
+int ctl_cpuid_max(struct ctl *c, xen_cpuid_leaf_t **out) { *out = NULL; return -EIO; }
 int ctl_set_memory_map(struct ctl *c, domid_t domid, uint64_t bytes) { return 0; }
 
 int ctl_seed_grants(struct ctl *c, domid_t domid, xen_pfn_t console, domid_t a, xen_pfn_t store, domid_t b)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The last steps of a restore, when nothing of the guest is mapped any more: pinned page tables, CPU policy, vCPUs, TSC. */
+#include "cpuid_fit.h"
 #include "fault.h"
 #include "restore_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCH 1024U
@@ -29,14 +31,43 @@ int restore_pins(struct restore *r)
     return rc || !n ? rc : ctl_pin_tables(r->c, r->domid, mfn, level, n);
 }
 
+static int set_policy(struct restore *r, const xen_cpuid_leaf_t *leaf, unsigned n)
+{
+    const struct xc_blob *msrs = &r->st.msr_policy;
+
+    return ctl_policy_set(r->c, r->domid, leaf, n, (const void *)msrs->data, msrs->bytes / (unsigned)sizeof(xen_msr_entry_t));
+}
+
+/* Another hypervisor's, or another host's: what matters to the guest stays as it is. */
+static int set_fitted(struct restore *r, unsigned n, int rc)
+{
+    xen_cpuid_leaf_t *leaf = (void *)r->st.cpuid.data, *max = NULL;
+    char *why = strdup(fault_text());
+    bool changed = false;
+
+    fault_clear();
+    int n_max = ctl_cpuid_max(r->c, &max);
+
+    if (n_max > 0)
+        n = cpuid_fit(leaf, n, max, (unsigned)n_max, &changed);
+    free(max);
+    if (changed)
+        rc = set_policy(r, leaf, n);
+    else
+        fault(rc, "%s", why ? why : "no memory");
+    free(why);
+    return rc;
+}
+
 int restore_policy(struct restore *r)
 {
-    const struct xc_blob *leaves = &r->st.cpuid, *msrs = &r->st.msr_policy;
+    unsigned n = r->st.cpuid.bytes / (unsigned)sizeof(xen_cpuid_leaf_t);
 
-    if (!leaves->bytes && !msrs->bytes)
+    if (!n && !r->st.msr_policy.bytes)
         return 0; /* streams of version 2 have none: the default stays */
-    return ctl_policy_set(r->c, r->domid, (const void *)leaves->data, leaves->bytes / (unsigned)sizeof(xen_cpuid_leaf_t), (const void *)msrs->data,
-                          msrs->bytes / (unsigned)sizeof(xen_msr_entry_t));
+    int rc = set_policy(r, (const void *)r->st.cpuid.data, n);
+
+    return rc == -EINVAL || rc == -ERANGE ? set_fitted(r, n, rc) : rc;
 }
 
 int restore_tsc(struct restore *r)
