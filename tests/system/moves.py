@@ -258,7 +258,7 @@ def do_faults(row, t, r):
             code, said = host.finish(200)
             at, now = settled(t)
             good = at != 0
-            said = [x for x in said.splitlines() if x.startswith("xm migrate:") or "runs on" in x][-1:]
+            said = [x for x in said.replace("\r", "\n").replace("\x1b[K", "\n").splitlines() if x.startswith("xm migrate:") or "runs on" in x][-1:]
             table.append((point, how, "source" if at == host.number else "target" if at else "?", (said or ["killed"])[0]))
             r.check("%s-%s" % (point, how), good, "%s; said %s" % (now, said))
             if not good:
