@@ -207,7 +207,8 @@ int device_close_begin(const struct device *dev, bool force)
 
 /*
  * A frontend that was just connecting when it was asked may overlook it, and its going to 4 takes the backend there too: then
- * it is asked again; a state that is written again is an event again. 0 when the backend is done or gone.
+ * it is asked again; a state that is written again is an event again. That can overwrite the backend's own "closed" of the same
+ * moment, and nothing would change it any more: a frontend that has closed is enough. 0 when the backend is done or gone.
  */
 static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
 {
@@ -221,6 +222,8 @@ static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
         state = store_wait_state(path, 1u << DEVICE_CLOSED | 1u << DEVICE_GONE, CLOSE_AGAIN_MS);
         if (state != -ETIMEDOUT)
             return state < 0 ? state : 0;
+        if (!store_read_number(&now, "%s/state", dev->front) && now == DEVICE_CLOSED)
+            return 0;
         if (store_clock_ms() >= until)
             return fault(-EBUSY, "%s %u: the guest has not let go of it in %u s; unmount it there, try again if the guest is only busy, or use --force",
                          dev->kind, dev->id, timeout_ms / 1000);
