@@ -10,7 +10,7 @@
 #include "kit.h"
 #include <xen/io/console.h>
 
-enum { VAS = 16, DATA = 24, HAMMERS = 2, STEPS = 3000, SLOT = 32, LINEAR = 40 };
+enum { VAS = 16, DATA = 24, HAMMERS = 2, STEPS = 1000, SLOT = 32, LINEAR = 40 };
 
 struct hammer {
     unsigned int id;
