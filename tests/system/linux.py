@@ -177,7 +177,7 @@ TABLE = [
            kernel="zendo.level=x86-64-v3"),
 
     # Snapshots of memory and three kinds of disks, reverted back and forth.
-    Config("snapshot", script="snapshot.sh", cpus=2, memory=1280, dom0_mem="640M", data=True, extra="-disks", timeout=900),
+    Config("snapshot", script="snapshot.sh", cpus=2, memory=1280, dom0_mem="640M", data=True, extra="-disks", timeout=1500),
 
     # Our xenstored under domain 0's kernel, restarted.
     Config("store", script="store.sh", cpus=2, timeout=200),

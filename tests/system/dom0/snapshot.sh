@@ -30,7 +30,7 @@ said() { xm console --last demo | tr -d '\r'; }
 at() { said | sed -n 's/^guest: sequence at //p' | tail -n 1; }
 beyond() { n=$(at); [ -n "$n" ] && [ "$n" -gt "$1" ]; }
 # goes_on NAME FROM: it counts on from there, and what it finds on its disks is right
-goes_on() { yes "$1-goes-on" wait_for 90 beyond "$2"; is "$1-agrees" "$(said | grep -c BAD)" 0; }
+goes_on() { yes "$1-goes-on" wait_for 180 beyond "$2"; is "$1-agrees" "$(said | grep -c BAD)" 0; }
 # first_after_revert NAME LOW HIGH: it went on where it was when the snapshot was made
 first() { n=$(said | sed -n 's/^guest: sequence at //p' | head -n 1); if [ "$n" -ge "$2" ] && [ "$n" -le "$3" ]; then pass "$1-from"; else fail "$1-from" "from $n, not $2 to $3"; fi; }
 snap() { # NAME: and remembers between which numbers
@@ -52,7 +52,7 @@ yes disk-volume make_volume
 [ -e /dev/vg/c ] && [ -e /data/b.qcow2 ] && [ -e /tmp/btrfs/a.img ] || exit 1
 guest demo '"file:/tmp/btrfs/a.img,xvda,w", "format=qcow2,vdev=xvdb,access=rw,target=/data/b.qcow2", "phy:/dev/vg/c,xvdc,w"' xvda,xvdb,xvdc
 yes create timeout 60 xm create -q demo.cfg
-yes counts wait_for 120 beyond 2
+yes counts wait_for 180 beyond 2
 snap one
 goes_on one $((low_one + 3))
 is list "$(xm snapshot list demo | awk 'NR > 1 { print $1, $2, $(NF - 2), $(NF - 1), $NF }')" "demo one xvda:reflink xvdb:qcow2 xvdc:lvm-thin"
@@ -90,7 +90,7 @@ is no-folders "$(ls -A /var/lib/zendo/snapshots)" ""
 truncate -s 32M /data/d.img && make_ext4 /data/d.img
 guest demo '"file:/data/d.img,xvda,w"' xvda
 yes create-plain timeout 60 xm create -q demo.cfg
-yes counts-plain wait_for 120 beyond 2
+yes counts-plain wait_for 180 beyond 2
 refused plain "cannot share blocks" xm snapshot create demo three
 goes_on plain $(($(at) + 1))
 low_three=$(at)
