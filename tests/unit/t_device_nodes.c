@@ -89,6 +89,29 @@ static void test_close_waits(void **state)
     is("/local/domain/0/backend/vbd/3/51712/online", "0");
 }
 
+/* The backend said "closed" at the moment when it was asked again: its word is lost, the frontend's stands. */
+static void word_is_lost(void)
+{
+    struct fake_node *back = fake_find("/local/domain/0/backend/vbd/3/51712/state");
+
+    if (*back->value == '5')
+        strcpy(fake_find("/local/domain/3/device/vbd/51712/state")->value, "6");
+    else
+        strcpy(back->value, "4");
+}
+
+static void test_close_word_lost(void **state)
+{
+    struct device dev;
+
+    device_init(&dev, 3, "vbd", 51712);
+    assert_int_equal(device_write_base(&dev), 0);
+    fake_on_wait = word_is_lost;
+    int rc = device_close(&dev, false, 3000);
+    fake_on_wait = NULL;
+    assert_int_equal(rc, 0);
+}
+
 static int collect(const struct device *dev, void *arg)
 {
     char *text = arg;
@@ -201,7 +224,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_close_waits, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
+        cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_close_waits, start),
+        cmocka_unit_test_setup(test_close_word_lost, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
         cmocka_unit_test_setup(test_users_link, start), cmocka_unit_test_setup(test_refusals, start),
     };
 
