@@ -27,11 +27,16 @@ static const uint16_t plain[] = {
     F(CX16), F(SSE4_1), F(SSE4_2), F(MOVBE), F(POPCNT), F(AESNI), F(RDRAND), F(HYPERVISOR),
     F(SYSCALL), F(NX), F(MMXEXT), F(FFXSR), F(RDTSCP), F(LM), F(3DNOWEXT), F(3DNOW), F(LAHF_LM),
     F(ABM), F(SSE4A), F(MISALIGNSSE), F(3DNOWPREFETCH), F(TBM), F(FSGSBASE), F(BMI1), F(BMI2),
-    F(ERMS), F(RDSEED), F(ADX), F(CLFLUSHOPT), F(CLWB), F(SHA), F(GFNI), F(RDPID), F(CLDEMOTE),
-    F(FSRM), F(MD_CLEAR), F(SERIALIZE), F(ARCH_CAPS), F(FZRM), F(FSRS), F(FSRCS), F(MCDT_NO),
+    F(RDSEED), F(ADX), F(CLFLUSHOPT), F(CLWB), F(SHA), F(GFNI), F(RDPID), F(CLDEMOTE),
+    F(MD_CLEAR), F(SERIALIZE), F(ARCH_CAPS), F(MCDT_NO),
     F(RDCL_NO), F(RSBA), F(INTEL_SSB_NO), F(MDS_NO), F(IF_PSCHANGE_MC_NO), F(TAA_NO),
     F(SBDR_SSDP_NO), F(FBSDP_NO), F(PSDP_NO), F(FB_CLEAR), F(RRSBA), F(BHI_NO), F(PBRSB_NO),
     F(GDS_NO), F(RFDS_NO), F(RFDS_CLEAR), F(ITS_NO),
+};
+/* That `rep movsb` and the like are quick: kernels then copy and clear by them. An emulator does them byte by byte, so there they are
+ * offered to nobody by default; a guest that comes from elsewhere and has seen them may have them. */
+static const uint16_t quick_strings[] = {
+    F(ERMS), F(FSRM), F(FZRM), F(FSRS), F(FSRCS),
 };
 /* With XSAVE. */
 static const uint16_t with_xsave[] = {
@@ -81,10 +86,23 @@ static void mask_add(struct cpu_featureset *f, const uint16_t *bits, unsigned n,
 
 #define MASK_ADD(f, list, on) mask_add(f, list, ARRAY_SIZE(list), on)
 
+/* QEMU without hardware virtualisation says so. */
+static bool in_emulator(void)
+{
+    uint32_t r[4];
+
+    cpuid(1, 0, r);
+    if (!(r[ECX] & BIT(31)))
+        return false;
+    cpuid(0x40000000, 0, r);
+    return r[EBX] == 0x54474354 && r[ECX] == 0x43544743 && r[EDX] == 0x47435447; /* "TCGTCGTCGTCG" */
+}
+
 static void feature_mask(struct cpu_featureset *f, bool max)
 {
     memset(f, 0, sizeof(*f));
     MASK_ADD(f, plain, true);
+    MASK_ADD(f, quick_strings, max || !in_emulator());
     MASK_ADD(f, with_xsave, cpu_features.xsave);
     MASK_ADD(f, with_avx, has_avx());
     MASK_ADD(f, with_avx512, has_avx512());
