@@ -329,9 +329,9 @@ def do_interop(c, m, r):
     """Stock tools on Zendo first (m); then the same disk goes from machine to machine. Parts are interop.sh's."""
     subprocess.run(["make", "-s", "-C", ROOT, "build/dom0-amd64.gz", "build/reference/xen.elf"], check=True, stdout=subprocess.DEVNULL)
     do_script(c, m, r)
-    for hv, name, extra, parts in ((REFERENCE, "reference", "-stock", "get0,put150"), (HV, "zendo", "", "get150,put300"),
-                                   (REFERENCE, "reference-again", "-stock", "get300"), (HV, "zendo-stock", "-stock", "get300,put450"),
-                                   (HV, "zendo-again", "", "get450")):
+    for hv, name, extra, parts in ((REFERENCE, "reference", "-stock", "get0,put200"), (HV, "zendo", "", "get200,put400"),
+                                   (REFERENCE, "reference-again", "-stock", "get400"), (HV, "zendo-stock", "-stock", "get400,put600"),
+                                   (HV, "zendo-again", "", "get600")):
         step = dataclasses.replace(c, extra=extra, kernel="zendo.part=" + parts)
         one = Result(step)
         with Machine(command(step, hv), os.path.join(LOGS, "%s-%s.log" % (c.name, name))) as machine:

@@ -37,17 +37,19 @@ healthy() {
     is "$1-memory" "$(field mem)" ok
     is "$1-no-complaint" "$(grep -E "differs|cannot be written|BUG|Oops|Call Trace" /tmp/console | head -n 3)" ""
 }
-# The file on the raw disk, at a place in MiB: a block with its length and the guest's last numbers, then the bytes.
+# The file on the raw disk, at a place in MiB: a block with its length and the guest's last numbers, then the bytes; 160 MiB on, the guest's own disk.
 put() {
     echo "$(stat -c %s "$1") $(field tick) $(field disk) $(field ping) end" > /tmp/head
     dd if=/tmp/head of="$disk" bs=1M seek="$2" conv=notrunc 2>/dev/null
     dd if="$1" of="$disk" bs=1M seek="$(($2 + 1))" conv=notrunc,fsync 2>/dev/null
+    dd if=/tmp/g.img of="$disk" bs=1M seek="$(($2 + 160))" conv=notrunc,fsync 2>/dev/null
 }
 get() {
     read -r size tick sectors pings rest <<END
 $(dd if="$disk" bs=1M skip="$2" count=1 2>/dev/null | head -n 1)
 END
     dd if="$disk" bs=1M skip="$(($2 + 1))" count="$(((size + 1048575) / 1048576))" 2>/dev/null | head -c "$size" > "$1"
+    dd if="$disk" of=/tmp/g.img bs=1M skip="$(($2 + 160))" count=32 conv=notrunc 2>/dev/null
     [ "${size:-0}" -gt 1000000 ]
 }
 saves() { # LABEL PLACE
