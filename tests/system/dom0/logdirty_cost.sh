@@ -14,11 +14,11 @@ xm destroy idle
 stock_config rw "zendo.name=rw zendo.role=rewrite zendo.mb=$(word mb)"
 sed -i 's|^memory.*|memory = 512|' /tmp/rw.cfg
 yes create-rw xm create -q /tmp/rw.cfg
-times() { grep -c "guest: wrote" /var/lib/zendo/console/rw; }
-wrote() { [ "$(times)" -ge "$1" ]; }
+turns() { grep -c "guest: wrote" /var/lib/zendo/console/rw; }
+wrote() { [ "$(turns)" -ge "$1" ]; }
 yes writes wait_for 100 wrote 5
 echo "zendo: without logging: $(sed -n 's/.*in \([0-9]* us\).*/\1/p' /var/lib/zendo/console/rw | tail -n 4 | tr '\n' ' ')"
-n=$(times)
+n=$(turns)
 logdirty "$(xm domid rw)" cost 40
 is cost-rw "$?" 0
 echo "zendo: meanwhile: $(sed -n 's/.*in \([0-9]* us\).*/\1/p' /var/lib/zendo/console/rw | tail -n +$((n + 1)) | tr '\n' ' ')"
