@@ -96,7 +96,6 @@ def do_moves(row, t, r):
     t.connect_disk()
     empty = account(t.two)
     before = t.create(t.one, memory=row.memory, load=row.load, vcpus=row.vcpus)
-    before["clock"] = t.probe.clock()
     if row.clients:
         t.one.must("moveload clients %s 6000 %d 100000 > /tmp/clients 2>&1 &" % (GUEST, row.clients))
     host, silences, ends = t.one, [], []
@@ -114,6 +113,9 @@ def do_moves(row, t, r):
         ends.append(events[-1])
         silences.append(t.probe.silence(mark))
         host = t.other(host)
+        if n == 0:
+            # From here on: while it boots a kernel in an emulator loses some ticks, which its first resume makes good.
+            before["clock"] = t.probe.clock()
         if n == 0 or (n + 1) % 20 == 0:
             # The first move warms the caches; an account after it must be that at the end.
             r.note("after %d: %s" % (n + 1, t.probe.ask()))
@@ -131,7 +133,7 @@ def finish(row, t, r, host, before, empty, silences, ends):
     r.note("clock against the world's: %+.0f ms, monotonic %+.0f ms" % (drift, mono))
     # The monotonic clock stands still while the guest does; the answer to "how late is it" itself takes a few milliseconds.
     r.check("clock", abs(drift) < 50, "%.0f ms" % drift)
-    r.check("monotonic", -sum(e["pause_ms"] for e in ends) - 50 < mono < 50, "%.0f ms" % mono)
+    r.check("monotonic", -sum(e["pause_ms"] for e in ends[1:]) - 50 < mono < 50, "%.0f ms" % mono)
     if row.pause_ms:
         r.check("pause", statistics.median(silences) <= row.pause_ms, "median %.0f ms, to be at most %d" % (statistics.median(silences), row.pause_ms))
     if row.clients:
