@@ -87,7 +87,7 @@ $(B)/disk-tools/version: scripts/fetch-programs.sh
 	  sbin/lvm sbin/dmsetup usr/sbin/pdata_tools sbin/mkfs.btrfs sbin/mke2fs sbin/e2fsck
 $(B)/dom0-%-disks.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/disk-tools/version scripts/disk-tools.sh $(DOM0_SRC)
 	scripts/disk-tools.sh $(B)/toolstack-root $(B)/disk-tools/root $(B)/disk-tools/all
-	EXTRA=$(B)/disk-tools/all MODULES="btrfs dm-thin-pool" scripts/dom0-image.sh $(B)/kernel/$* $@
+	EXTRA=$(B)/disk-tools/all MODULES="btrfs dm-thin-pool dm-snapshot" scripts/dom0-image.sh $(B)/kernel/$* $@
 
 # The reference hypervisor, for comparisons: make run HV=build/reference/xen.elf CPU=max,-smap.
 $(B)/reference/xen.elf:

@@ -34,6 +34,8 @@ static void child(const char *const argv[], int out)
     dup2(null, 0);
     dup2(out, 1);
     dup2(out, 2);
+    if (null > 2) /* programs complain about what they have not asked for */
+        close(null);
     setenv("LC_ALL", "C", 1);
     execvp(argv[0], (char *const *)argv);
     _exit(127);

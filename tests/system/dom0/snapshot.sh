@@ -3,7 +3,7 @@
 # forth, deleted under the running guest, reverted when it is gone: the numbers agree always, file systems are whole, nothing is left.
 . /scripts/lib.sh
 . /scripts/services
-modprobe -a btrfs dm-thin-pool nbd 2>/dev/null
+modprobe -a btrfs dm-thin-pool dm-snapshot nbd 2>/dev/null
 mkdir -p /data/snapshots && ln -s /data/snapshots /var/lib/zendo/snapshots     # not in memory
 make_ext4() { /sbin/mke2fs -q -t ext4 -F "$1"; }         # not busybox's
 make_file() {
