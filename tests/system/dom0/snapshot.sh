@@ -95,6 +95,7 @@ refused plain "cannot share blocks" xm snapshot create demo three
 goes_on plain $(($(at) + 1))
 low_three=$(at)
 yes copy timeout 200 xm snapshot create --copy demo three
+echo "$said"
 high_three=$(($(at) + 3))
 goes_on copy $((high_three + 1))
 back three
@@ -102,5 +103,5 @@ yes delete-three xm snapshot delete demo three
 yes end xm destroy demo
 is nothing-left "$(ls -A /data /var/lib/zendo/snapshots | grep -c '@')" 0
 umount /tmp/btrfs
-vgchange -q -an vg > /dev/null && losetup -d "$loop"
+vgchange -q -an vg > /dev/null && losetup -d "$(losetup -a | sed -n 's/: .*lvm\.img.*//p')"
 clean_log
