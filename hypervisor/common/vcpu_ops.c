@@ -102,7 +102,7 @@ static int vcpu_info_register(struct vcpu *v, struct vcpu *t,
     if (t != v && !(READ_ONCE(t->pause_flags) & VPF_DOWN))
         return -XEN_EINVAL;
     if (t != v && READ_ONCE(t->sched.running))
-        return -XEN_EBUSY; /* on its way down */
+        return -XEN_ERESTART; /* on its way down, which a kernel that resumes does not wait for */
     pg = vcpu_info_page(v->domain, r->mfn, &rc);
     if (!pg)
         return rc;

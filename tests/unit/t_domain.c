@@ -258,6 +258,10 @@ static void test_vcpu_info(void **state)
     assert_true(v0->info == to && to->arch.cr2 == 0x1234 && moved == 1);
     assert_true(to->time.version == 2 && to->time.tsc_to_system_mul == 9);
     assert_int_equal(do_vcpu_op(v0, VCPUOP_register_vcpu_info, 0, a, 0, 0), -XEN_EINVAL);
+    /* A kernel that resumes takes the others down and registers at once: one that is still leaving its CPU is waited for. */
+    v1->sched.running = true;
+    assert_int_equal(do_vcpu_op(v0, VCPUOP_register_vcpu_info, 1, a, 0, 0), HOST_AGAIN);
+    v1->sched.running = false;
     assert_int_equal(do_vcpu_op(v0, VCPUOP_register_vcpu_info, 1, a, 0, 0), 0);
 }
 
