@@ -16,6 +16,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUM = re.compile(r"^(\d+) passed, (\d+) failed\s*$", re.M)
+FAILED = re.compile(r"\bnot ok\b|\b[1-9]\d* failed\b|NO RESULT")
+failures = []       # (stage or program, line), said again at the end, where a log that was cut still has them
 
 
 def run(argv, timeout, **more):
@@ -33,6 +35,7 @@ def run(argv, timeout, **more):
 def show(name, passed, failed, text):
     print("%-24s %4d passed %3d failed" % (name, passed, failed))
     if failed:
+        failures.append((name, "%d failed" % failed))
         print("".join("    | %s\n" % t for t in text.splitlines()[-25:]), end="")
     sys.stdout.flush()
     return passed, failed
@@ -87,12 +90,16 @@ def script(name, argv, timeout):
             continue
         print(line, end="")
         sys.stdout.flush()
+        if FAILED.search(line):
+            failures.append((name, line.strip()))
         if time.time() > end:
+            failures.append((name, "still running after %d s" % timeout))
             proc.kill()
             break
     rc = proc.wait()
     if not found:
         found = (0, 1)
+        failures.append((name, "no result, exit code %d" % rc))
         print("%s: no result, exit code %d" % (name, rc))
     elif rc and not found[1]:
         found = (found[0], 1)
@@ -140,6 +147,8 @@ def main():
         total[1] += failed
         table.append("%-10s %5d ok %4d not ok %6.0f s" % (name, passed, failed, time.time() - start))
     print("== sum")
+    for name, line in failures[:60]:
+        print("not ok in %s: %s" % (name, line[:200]))
     print("\n".join(table))
     print("%d passed, %d failed" % tuple(total))
     return 1 if total[1] else 0

@@ -2,12 +2,13 @@
 /*
  * What save and restore do with vCPUs: the context out and in again, callbacks, extended FPU state, the page of hypercall
  * stubs, types of frames. Whatever comes in is checked as if the guest had said it.
- * sources: hypervisor/pv/domctl_vcpu.c hypervisor/pv/domctl_pv.c hypervisor/pv/context.c hypervisor/pv/pgt.c hypervisor/pv/pgt_entries.c hypervisor/pv/pgt_update.c hypervisor/pv/pgt_check.c hypervisor/pv/pgt_sweep.c hypervisor/pv/mmu_update.c hypervisor/pv/mmuext.c hypervisor/pv/descriptors.c hypervisor/common/page_refs.c hypervisor/common/frames.c hypervisor/common/memory_op.c hypervisor/common/memory_exchange.c
+ * sources: hypervisor/pv/domctl_vcpu.c hypervisor/pv/domctl_pv.c hypervisor/pv/context.c hypervisor/x86/policy.c hypervisor/pv/pgt.c hypervisor/pv/pgt_entries.c hypervisor/pv/pgt_update.c hypervisor/pv/pgt_check.c hypervisor/pv/pgt_sweep.c hypervisor/pv/mmu_update.c hypervisor/pv/mmuext.c hypervisor/pv/descriptors.c hypervisor/common/page_refs.c hypervisor/common/frames.c hypervisor/common/memory_op.c hypervisor/common/memory_exchange.c
  */
 #include "pgt_env.h"
 
 #include "domctl.h"
 #include "x86/context.h"
+#include "x86/policy.h"
 #include "x86/pv_emul.h"
 
 #include <cmocka.h>
@@ -34,7 +35,9 @@ void pv_iret_slow_update(struct x86_vcpu *xv) {}
 uint64_t pv_guest_cr0(const struct x86_vcpu *xv) { return 0x8005003b | (xv->cr0 & CR0_TS); }
 uint64_t pv_guest_cr4(const struct x86_vcpu *xv) { return xv->cr4; }
 void pv_context_cr4(struct x86_vcpu *xv, uint64_t val) { xv->cr4 = val & 0x4062c; }
-bool pv_xcr0_valid(const struct domain *d, uint64_t val) { return (val & 1) && !(val & ~7ULL); }
+static struct cpu_policy policy;
+const struct cpu_policy *policy_of(const struct domain *of) { return &policy; }
+bool pv_xcr0_valid(const struct domain *of, uint64_t val) { return (val & 1) && !(val & ~policy_xcr0(&policy)); }
 bool pv_kernel_address(uint64_t va) { return (int64_t)va >> 47 == 0 || (int64_t)va >> 47 == -1; }
 int pv_set_dr(struct vcpu *v, unsigned dr, uint64_t val)
 {
@@ -52,9 +55,19 @@ static uint8_t fpu[E_VCPUS][XSAVE_SIZE] __attribute__((aligned(64)));
 static struct x86_vcpu *xv;
 static struct domain *d;
 
+/* Components that the domain's policy has; AVX stands behind the header as the processor says. */
+static void policy_set(uint32_t xcr0)
+{
+    memset(&policy, 0, sizeof(policy));
+    policy.r[policy_slot(0xd, 0)][EAX] = xcr0;
+    policy.r[policy_slot(0xd, 2)][EAX] = XSAVE_SIZE - 576;
+    policy.r[policy_slot(0xd, 2)][EBX] = 576;
+}
+
 static void start(void)
 {
     env_setup();
+    policy_set(7);
     d = &e_dom[1].d;
     pauses = 0;
     e_patient = true;
@@ -139,6 +152,36 @@ static void test_extstate(void **state)
     assert_int_equal(ext(0, 0, sizeof(area), 0, area, NULL), -XEN_EOPNOTSUPP);
     assert_int_equal(ext(1, 0, 0, 0, NULL, &e), 0);
     assert_int_equal(e.size, 0);
+    env_finish();
+}
+
+/* A guest whose policy has less than the processor: its area is as small on every host, and no more comes out or goes in. */
+static void test_extstate_of_policy(void **state)
+{
+    static uint8_t area[16 + XSAVE_SIZE];
+    struct xen_domctl_vcpuextstate e;
+    uint64_t *word = (uint64_t *)area, *header = (uint64_t *)(area + 16 + 512);
+    const uint32_t size = 16 + 576;
+
+    start();
+    memset(fpu[0], 0xa5, sizeof(fpu[0]));
+    memset(fpu[0] + 512, 0, 64);
+    fpu[0][512] = 7; /* as if AVX registers of an earlier policy were still there */
+    policy_set(3);
+    assert_int_equal(ext(1, 0, 0, 0, NULL, &e), 0);
+    assert_int_equal(e.size, size);
+    assert_int_equal(ext(1, 0, sizeof(area), 7, area, NULL), -XEN_EINVAL);
+    memset(area, 0x5a, sizeof(area));
+    assert_int_equal(ext(1, 0, size, 7, area, NULL), 0);
+    assert_int_equal(header[0], 3);
+    for (unsigned i = size; i < sizeof(area); i++)
+        assert_int_equal(area[i], 0x5a);
+    assert_int_equal(ext(0, 0, size, 0, area, NULL), 0);
+    header[0] = 7;
+    assert_int_equal(ext(0, 0, size, 0, area, NULL), -XEN_EINVAL);
+    header[0] = 3;
+    word[0] = 7;
+    assert_int_equal(ext(0, 0, size, 0, area, NULL), -XEN_EINVAL);
     env_finish();
 }
 
@@ -315,7 +358,8 @@ static void test_frame_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_extstate),   cmocka_unit_test(test_hypercall_page), cmocka_unit_test(test_context),
+        cmocka_unit_test(test_extstate), cmocka_unit_test(test_extstate_of_policy),
+        cmocka_unit_test(test_hypercall_page), cmocka_unit_test(test_context),
         cmocka_unit_test(test_context_refused), cmocka_unit_test(test_callbacks), cmocka_unit_test(test_frame_types),
     };
 
