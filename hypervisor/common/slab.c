@@ -9,8 +9,9 @@
  * look at one slab, never at all of them. Sizes above the largest class are whole frames, `order`
  * remembers how many.
  *
- * Objects of 64 bytes and more are 64-byte aligned, whole frames page-aligned. One empty slab per
- * class is kept; others go back to the heap. Freed objects are poisoned in debug builds.
+ * Objects of 64 bytes and more are 64-byte aligned, whole frames page-aligned. An empty slab is kept
+ * only while no other of its class has room, in whatever order objects are freed: so what is in use
+ * after a domain does not depend on how fast it went. Freed objects are poisoned in debug builds.
  */
 #include "lib.h"
 #include "lock.h"
@@ -159,10 +160,18 @@ static void big_free(struct page *pg, const void *p)
     frames_free(mfn_of(pg), order);
 }
 
+/* The empty slab that is kept, if there is one: then it is the only one on the list. */
+static struct page *spare_slab(const struct slab_class *c)
+{
+    struct page *pg = c->partial ? &frame_table[c->partial] : NULL;
+
+    return pg && !pg->tlb_stamp ? pg : NULL;
+}
+
 static void object_give(struct slab_class *c, struct page *pg, void *p)
 {
     unsigned off = (unsigned)((uintptr_t)p & (FRAME_SIZE - 1));
-    bool drop;
+    struct page *drop = NULL;
 
     BUG_ON(off % c->size || off / c->size >= c->per_slab);
 #ifdef ZENDO_DEBUG
@@ -170,17 +179,20 @@ static void object_give(struct slab_class *c, struct page *pg, void *p)
 #endif
     spin_lock(&c->lock);
     BUG_ON(!pg->tlb_stamp || pg->pt_done == off / c->size + 1);
-    if (!pg->pt_done)
+    if (!pg->pt_done) {
+        drop = spare_slab(c); /* not the only one with room any more */
         partial_link(c, pg);
+    }
     *(uint16_t *)p = pg->pt_done;
     pg->pt_done = (uint16_t)(off / c->size + 1);
     pg->tlb_stamp--;
-    drop = !pg->tlb_stamp && (pg->next || pg->prev); /* not the only one with room */
+    if (!pg->tlb_stamp && !drop && (pg->next || pg->prev))
+        drop = pg;
     if (drop)
-        partial_unlink(c, pg);
+        partial_unlink(c, drop);
     spin_unlock(&c->lock);
     if (drop)
-        slab_destroy(pg);
+        slab_destroy(drop);
 }
 
 void zfree(void *p)

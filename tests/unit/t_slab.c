@@ -80,6 +80,37 @@ static void test_exhaust(void **state)
     assert_null(zalloc(1ULL << 40));
 }
 
+/* What is in use depends on the objects that are left, not on the order in which the others went. */
+static void test_order(void **state)
+{
+    enum { SIZE = 2048, KEPT = 3, GONE = 7 };
+    void *kept[KEPT], *gone[GONE];
+    unsigned order[GONE];
+    uint64_t first = 0;
+
+    for (unsigned k = 0; k < KEPT; k++)
+        kept[k] = zalloc(SIZE);
+    for (unsigned round = 0; round < 500; round++) {
+        for (unsigned k = 0; k < GONE; k++) {
+            gone[k] = zalloc(SIZE);
+            order[k] = k;
+        }
+        for (unsigned k = 0; k < GONE; k++) {
+            unsigned other = (unsigned)rand() % GONE, was = order[k];
+
+            order[k] = order[other];
+            order[other] = was;
+        }
+        for (unsigned k = 0; k < GONE; k++)
+            zfree(gone[order[k]]);
+        if (!round)
+            first = frames_free_count();
+        assert_int_equal(frames_free_count(), first);
+    }
+    for (unsigned k = 0; k < KEPT; k++)
+        zfree(kept[k]);
+}
+
 static void test_wrong(void **state)
 {
     uint8_t *p = zalloc(200);
@@ -93,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_exhaust),
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_wrong),
     };
 

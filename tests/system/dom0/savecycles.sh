@@ -8,7 +8,8 @@ dd if=/dev/zero of=/tmp/disk.img bs=1M count=0 seek=32 2>/dev/null
 last() { xm console --last g 2>/dev/null | tr -d '\r' | grep "^guest: tick" | tail -n 1; }
 of() { echo "$line" | sed -n "s/.* $1 \([^ ]*\).*/\1/p"; }
 offset() { clockof 10.77.0.2 2>/dev/null | cut -d ' ' -f 1; }
-near() { [ -n "$1" ] && [ "$1" -gt -50 ] && [ "$1" -lt 50 ]; } # see save.sh
+close_to() { [ -n "$1" ] && [ -n "$2" ] && [ $(($1 - $2)) -gt -50 ] && [ $(($1 - $2)) -lt 50 ]; }
+near() { close_to "$1" 0 || close_to "$1" "$2"; } # see save.sh
 cycle() { xm save -q g /tmp/g.save && xm restore -q /tmp/g.save; }
 moved() { line=$(last); [ "$(of tick)" -gt "${1:-0}" ] 2>/dev/null; }
 life() {
@@ -56,7 +57,7 @@ is memory "$(of mem)" ok
 is no-complaint "$(xm console --last g | grep -E "differs|cannot be written|BUG|Oops|Call Trace" | head -n 3)" ""
 now=$(offset)
 echo "zendo: clock $before ms before, $now ms after, $least to $most ms in between"
-yes clock near "$now"
+yes clock near "$now" "$before"
 xm destroy g
 settle
 rm -f /tmp/g.save
