@@ -3,7 +3,7 @@
  * A hostile host at the other end of a move: what it sends is the input. The first byte chooses the side it speaks to. The side under
  * test must end, keep its guest, and leave no journal.
  * sources: toolstack/lib/migrate_send.c toolstack/lib/migrate_receive.c toolstack/lib/migrate_resolve.c toolstack/lib/migrate_journal.c
- * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_data.c toolstack/lib/migrate_fault.c toolstack/lib/fault.c
+ * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_data.c toolstack/lib/migrate_fault.c toolstack/lib/trace.c toolstack/lib/fault.c
  * libs: -ljson-c -luuid
  */
 #include <errno.h>

@@ -221,8 +221,8 @@ def do_stock(row, t, r):
 # --- each side killed and cut at each step, with real guests -----------------------------------------------------------------------
 
 POINTS = """out-connected out-offered out-answered out-begun out-started out-memory out-suspending out-suspended out-sent out-prepared out-committed
-out-go out-running out-destroying out-destroyed out-told in-connected in-offered in-answered in-begun in-memory in-complete in-prepared
-in-said-prepared in-go in-decided in-runs in-noted in-said-running in-destroyed""".split()
+out-go out-running out-settled out-destroying out-destroyed out-told in-connected in-offered in-answered in-begun in-memory in-complete in-prepared
+in-said-prepared in-go in-decided in-runs in-said-running in-named in-noted in-said-settled in-destroyed""".split()
 
 
 def states(t):

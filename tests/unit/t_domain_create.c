@@ -2,7 +2,7 @@
 /*
  * Creation of a guest over a made-up hypervisor and store: each fallible call fails in turn, and nothing may be left behind: no
  * domain, claim, node, introduced domain or device. And the checks: each refusal comes before a domain exists, with a text.
- * sources: toolstack/lib/domain_create.c toolstack/lib/domain_end.c toolstack/lib/domain_store.c toolstack/lib/domain.c toolstack/lib/domain_index.c toolstack/lib/cpulist.c toolstack/lib/cpuid.c toolstack/lib/cpuid_level.c toolstack/lib/cpuid_names.c toolstack/lib/fault.c
+ * sources: toolstack/lib/domain_create.c toolstack/lib/trace.c toolstack/lib/domain_end.c toolstack/lib/domain_store.c toolstack/lib/domain.c toolstack/lib/domain_index.c toolstack/lib/cpulist.c toolstack/lib/cpuid.c toolstack/lib/cpuid_level.c toolstack/lib/cpuid_names.c toolstack/lib/fault.c
  * libs: -luuid
  */
 #include <errno.h>

@@ -5,7 +5,7 @@
  * two copies run; in the end exactly one runs (none only if the machine that had it was started anew); nothing is left
  * paused, suspended or half made; the message named the right place. `t_migrate --table` prints what became of each.
  * sources: toolstack/lib/migrate_send.c toolstack/lib/migrate_receive.c toolstack/lib/migrate_resolve.c toolstack/lib/migrate_journal.c
- * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_data.c toolstack/lib/migrate_fault.c toolstack/lib/fault.c
+ * sources: toolstack/lib/migrate_wire.c toolstack/lib/migrate_data.c toolstack/lib/migrate_fault.c toolstack/lib/trace.c toolstack/lib/fault.c
  * libs: -ljson-c -luuid
  */
 #include <setjmp.h>
@@ -45,7 +45,7 @@ static const char *const copy_names[] = { "absent", "half made", "paused", "susp
 /* What all processes see. */
 static struct world {
     enum copy copy[2];        /* source's, target's */
-    bool two_ran, link_down, killed_running;
+    bool two_ran, link_down, killed_running, named;
     unsigned sum_out, sum_in;
     int place, rc;
     bool ended;               /* the first process came to its end and said where the guest is */
@@ -176,13 +176,22 @@ static int op_receive(void *arg, struct wire *w, uint32_t *domid)
     return 0;
 }
 
-static int op_run(void *arg, uint32_t domid, const char *name, bool paused)
+static int op_run(void *arg, uint32_t domid, bool paused)
 {
     assert_int_equal(domid, T_DOMAIN);
-    assert_string_equal(name, "demo");
     if (world->copy[1] != PAUSED && world->copy[1] != RUNS)
         return fault(-ESRCH, "no such domain");
     set(1, RUNS);
+    return 0;
+}
+
+static int op_name(void *arg, uint32_t domid, const char *name)
+{
+    assert_int_equal(domid, T_DOMAIN);
+    assert_string_equal(name, "demo");
+    if (world->copy[1] != RUNS)
+        return fault(-ESRCH, "no such domain");
+    world->named = true;
     return 0;
 }
 
@@ -211,7 +220,7 @@ static int op_find(void *arg, const char *uuid)
 
 static int op_connect(void *arg, const struct journal *j, struct wire *w);
 
-static const struct migrate_ops ops = { op_offer, op_memory, op_suspend, op_rest, op_resume, op_check, op_receive, op_run, op_destroy, op_look,
+static const struct migrate_ops ops = { op_offer, op_memory, op_suspend, op_rest, op_resume, op_check, op_receive, op_run, op_name, op_destroy, op_look,
                                         op_find, op_connect };
 
 /* The other host: a process of its own. */
@@ -357,6 +366,8 @@ static void check_end(const char *point, enum how how, int rebooted)
     if (world->two_ran || world->killed_running || !rest_gone || (!one && rebooted < 0))
         fail_msg("%s, %s: source %s, target %s%s%s (%s)", point, what, copy_names[world->copy[0]], copy_names[world->copy[1]],
                  world->two_ran ? ", TWO RAN" : "", world->killed_running ? ", A RUNNING ONE WAS DESTROYED" : "", world->text);
+    if (world->copy[1] == RUNS && !world->named)
+        fail_msg("%s, %s: it runs on the target under another name", point, what);
     if (rebooted < 0 && world->ended && world->place == PLACE_HERE && world->copy[0] != RUNS)
         fail_msg("%s, %s: the source said 'here' and it runs on the target: %s", point, what, world->text);
     if (rebooted < 0 && world->ended && world->place == PLACE_THERE && world->copy[1] != RUNS)

@@ -5,7 +5,7 @@
  * are whole but lie are refused.
  * sources: toolstack/lib/save.c toolstack/lib/save_p2m.c toolstack/lib/save_pages.c toolstack/lib/save_vcpu.c toolstack/lib/guest_p2m.c
  * sources: toolstack/lib/restore.c toolstack/lib/restore_pages.c toolstack/lib/restore_tables.c toolstack/lib/restore_vcpu.c toolstack/lib/restore_verify.c
- * sources: toolstack/lib/cpuid_fit.c toolstack/lib/restore_apart.c toolstack/lib/stream.c toolstack/lib/stream_file.c toolstack/lib/stream_xl.c
+ * sources: toolstack/lib/cpuid_fit.c toolstack/lib/trace.c toolstack/lib/restore_apart.c toolstack/lib/stream.c toolstack/lib/stream_file.c toolstack/lib/stream_xl.c
  * sources: toolstack/lib/stream_xc.c toolstack/lib/stream_state.c toolstack/lib/fault.c
  */
 #include <setjmp.h>

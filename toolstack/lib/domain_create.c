@@ -11,6 +11,7 @@
 #include "domains.h"
 #include "fault.h"
 #include "store.h"
+#include "trace.h"
 
 #include <xenstore.h>
 
@@ -346,25 +347,6 @@ static int write_nodes(struct making *m)
     return domain_write_nodes(&n);
 }
 
-static int tell_made(struct making *m)
-{
-    int rc = m->options->made ? write_nodes(m) : 0;
-
-    return rc || !m->options->made ? rc : m->options->made(m->options->made_arg, m->domid, m->cfg);
-}
-
-static int tell_store(struct making *m)
-{
-    /* Written before, when the domain was made: then only the rings are new, and its devices stay. */
-    int rc = m->options->made ? domain_write_rings(m->domid, m->built.store_mfn, m->built.console_mfn) : write_nodes(m);
-
-    if (rc)
-        return rc;
-    if (!xs_introduce_domain(store_handle(), m->domid, m->built.store_mfn, m->rings.store_port))
-        return fault(-errno, "domain %u: xenstored does not take it: %s", m->domid, strerror(errno));
-    return 0;
-}
-
 /* What zendod restarts it from. */
 static int keep_config(struct making *m)
 {
@@ -382,6 +364,28 @@ static int keep_config(struct making *m)
     return fclose(f) ? fault(-errno, "%s: cannot be written: %s", path, strerror(errno)) : 0;
 }
 
+static int tell_made(struct making *m)
+{
+    int rc = m->options->made ? write_nodes(m) : 0;
+
+    if (rc || !m->options->made)
+        return rc;
+    rc = keep_config(m);
+    return rc ? rc : m->options->made(m->options->made_arg, m->domid, m->cfg);
+}
+
+static int tell_store(struct making *m)
+{
+    /* Written before, when the domain was made: then only the rings are new, and its devices stay. */
+    int rc = m->options->made ? domain_write_rings(m->domid, m->built.store_mfn, m->built.console_mfn) : write_nodes(m);
+
+    if (rc)
+        return rc;
+    if (!xs_introduce_domain(store_handle(), m->domid, m->built.store_mfn, m->rings.store_port))
+        return fault(-errno, "domain %u: xenstored does not take it: %s", m->domid, strerror(errno));
+    return 0;
+}
+
 static int make(struct making *m)
 {
     const struct domain_options *options = m->options;
@@ -392,7 +396,9 @@ static int make(struct making *m)
     rc = rc ? rc : tell_made(m);
     rc = rc ? rc : build(m);
     rc = rc ? rc : tell_store(m);
-    rc = rc ? rc : keep_config(m);
+    trace_note("  introduced");
+    if (!rc && !options->made)
+        rc = keep_config(m);
     if (!rc && !options->no_devices)
         rc = devices_attach_all(m->domid, m->cfg);
     if (!rc && options->ready)

@@ -14,8 +14,10 @@
  *   journal: committed                  from here on the source never runs it, unless the target says that it has nothing
  *   go                 ------------->   journal: go
  *                                       runs it
- *                                       journal: runs
  *                      <-------------   running
+ *                                       gives it its name when its devices are connected
+ *                                       journal: runs
+ *                      <-------------   settled                (the source does not insist on that)
  *   journal: destroying
  *   destroys its copy
  *   destroyed          ------------->   forgets the journal
@@ -51,8 +53,10 @@ struct migrate_ops {
     int (*check)(void *arg, struct json_object *offer, struct json_object *answer);
     /* The whole guest from the stream, paused, under its name for the time being; *domid also after a failure, if one was made. */
     int (*receive)(void *arg, struct wire *w, uint32_t *domid);
-    /* Its own name, and it runs (or stays paused, if the source wanted that). */
-    int (*run)(void *arg, uint32_t domid, const char *name, bool paused);
+    /* It runs (or stays paused, if the source wanted that); it may do so already. */
+    int (*run)(void *arg, uint32_t domid, bool paused);
+    /* Its own name in place of the one for the time being, when its devices are connected or after a second: it has the CPU's time till then. */
+    int (*name)(void *arg, uint32_t domid, const char *name);
     /* Both. */
     int (*destroy)(void *arg, uint32_t domid);
     enum migrate_guest (*look)(void *arg, uint32_t domid, const char *uuid);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The places in a move at which tests end a process or break the connection. */
 #include "migrate.h"
+#include "trace.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -10,9 +11,9 @@
 
 const char *const migrate_points[] = {
     "out-connected", "out-offered", "out-answered", "out-begun", "out-started", "out-memory", "out-suspending", "out-suspended", "out-sent",
-    "out-prepared", "out-committed", "out-go", "out-running", "out-destroying", "out-destroyed", "out-told",
+    "out-prepared", "out-committed", "out-go", "out-running", "out-settled", "out-destroying", "out-destroyed", "out-told",
     "in-connected", "in-offered", "in-answered", "in-begun", "in-memory", "in-complete", "in-prepared", "in-said-prepared", "in-go",
-    "in-decided", "in-runs", "in-noted", "in-said-running", "in-destroyed", NULL,
+    "in-decided", "in-runs", "in-said-running", "in-named", "in-noted", "in-said-settled", "in-destroyed", NULL,
 };
 
 void migrate_point(const char *point, struct wire *w)
@@ -20,6 +21,7 @@ void migrate_point(const char *point, struct wire *w)
     const char *wanted = getenv("ZENDO_MIGRATE_FAULT");
     size_t n = strlen(point);
 
+    trace_note(point);
     if (!wanted || strncmp(wanted, point, n) || wanted[n] != ':')
         return;
     if (!strcmp(wanted + n, ":kill"))

@@ -5,6 +5,7 @@
 #include "migrate_guest.h"
 #include "store.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,13 @@ double migrate_clock_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
+void migrate_hurry(bool on)
+{
+    const struct sched_param p = { .sched_priority = on };
+
+    sched_setscheduler(0, (on ? SCHED_RR : SCHED_OTHER) | SCHED_RESET_ON_FORK, &p); /* if it may not: slower, no worse */
 }
 
 static bool is_suspended(const struct xen_domctl_getdomaininfo *info)

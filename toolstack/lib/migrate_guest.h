@@ -58,6 +58,8 @@ extern const struct migrate_ops migrate_guest_source, migrate_guest_target;
 int migrate_guest_begin(struct migrate_guest_out *g); /* reads the configuration */
 void migrate_guest_end(struct migrate_guest_out *g);
 double migrate_clock_ms(void);
+/* Ahead of everything else in domain 0, while a guest stands still and waits for us. */
+void migrate_hurry(bool on);
 /* For both sides and the resolver. A guest that may be suspended, or may be about to be, goes on; log-dirty is off. */
 int migrate_guest_resume(struct ctl *c, uint32_t domid);
 enum migrate_guest migrate_guest_look(struct ctl *c, uint32_t domid, const char *uuid);

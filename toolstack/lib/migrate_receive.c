@@ -90,24 +90,31 @@ static int drop(struct receiving *r, int rc)
     return fault(rc, "nothing of it is left here: %s", why);
 }
 
-/* From here on it is decided; nothing that fails in the connection changes that. */
+/*
+ * From here on it is decided; nothing that fails in the connection changes that. The source hears that it runs before the rest is
+ * done: by the journal's "go" it is ours whatever comes, and whoever takes the journal up does that rest.
+ */
 static int run(struct receiving *r)
 {
-    int rc;
+    int rc, said;
 
     migrate_point("in-go", r->w);
     rc = journal_step(&r->j, STEP_GO);
     migrate_point("in-decided", r->w);
-    rc = rc ? rc : r->ops->run(r->arg, r->j.domid, r->j.name, r->j.paused);
+    rc = rc ? rc : r->ops->run(r->arg, r->j.domid, r->j.paused);
     migrate_point("in-runs", r->w);
+    said = rc ? rc : wire_send(r->w, WIRE_RUNNING, NULL);
+    migrate_point("in-said-running", r->w);
+    rc = rc ? rc : r->ops->name(r->arg, r->j.domid, r->j.name);
+    migrate_point("in-named", r->w);
     rc = rc ? rc : journal_step(&r->j, STEP_RUNS);
     migrate_point("in-noted", r->w);
     if (rc) {
         journal_leave(&r->j);
         return rc;
     }
-    rc = wire_send(r->w, WIRE_RUNNING, NULL);
-    migrate_point("in-said-running", r->w);
+    rc = said ? said : wire_send(r->w, WIRE_SETTLED, NULL);
+    migrate_point("in-said-settled", r->w);
     rc = rc ? rc : wire_expect(r->w, WIRE_DESTROYED, NULL, DESTROYED_MS);
     migrate_point("in-destroyed", r->w);
     if (rc) {
@@ -203,7 +210,9 @@ int migrate_settle(const struct migrate_ops *ops, void *arg, struct journal *j, 
     if (!decided)
         rc = journal_step(j, STEP_GO);
     if (!rc && j->step == STEP_GO && there)
-        rc = ops->run(arg, j->domid, j->name, j->paused);
+        rc = ops->run(arg, j->domid, j->paused);
+    if (!rc && j->step == STEP_GO && there)
+        rc = ops->name(arg, j->domid, j->name);
     if (!rc && j->step == STEP_GO)
         rc = journal_step(j, STEP_RUNS);
     *state = there ? "running" : "ran";

@@ -12,6 +12,7 @@
 
 #define PREPARED_MS 180000
 #define RUNNING_MS 30000
+#define SETTLE_MS 3000
 
 struct sending {
     struct migrate_out *m;
@@ -248,6 +249,10 @@ static int commit(struct sending *s)
         return ask_later(s, rc);
     s->m->place = PLACE_THERE;
     s->m->running_ms = clock_ms();
+    /* Taking our copy down keeps this host, its network and its disks busy, and the guest over there is just connecting to its own. */
+    if (wire_rest(s->w, SETTLE_MS))
+        wire_expect(s->w, WIRE_SETTLED, NULL, RUNNING_MS);
+    migrate_point("out-settled", s->w);
     rc = journal_step(&s->j, STEP_DESTROYING);
     migrate_point("out-destroying", s->w);
     rc = rc ? rc : ops_of(s)->destroy(s->m->arg, s->m->domid);

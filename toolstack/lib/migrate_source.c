@@ -6,6 +6,7 @@
 #include "migrate_guest.h"
 #include "netlink.h"
 #include "store.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -155,6 +156,10 @@ static int source_memory(void *arg, struct wire *w)
 
     if (rc)
         return fault(rc, "domain %u: %s", g->domid, strerror(-rc));
+    rc = domain_suspend_watch();
+    if (rc)
+        return rc;
+    migrate_disks_find(g->domid, &g->disks);
     g->wire = w;
     g->out = (struct stream_out){ .write = to_wire, .arg = w };
     g->pages = info.tot_pages;
@@ -190,8 +195,7 @@ static int source_suspend(void *arg)
 {
     struct migrate_guest_out *g = arg;
 
-    if (!store_open())
-        migrate_disks_find(g->domid, &g->disks);
+    migrate_hurry(true);
     g->pause_begin_ms = migrate_clock_ms();
     int rc = domain_suspend(g->c, g->domid, SUSPEND_WAIT_MS);
 
@@ -208,8 +212,10 @@ static int source_rest(void *arg, struct wire *w)
     int64_t dirty = (int64_t)g->pages;
     int rc;
 
+    migrate_hurry(false); /* others of ours, as ssh, have to get on now */
     if (g->live)
         dirty = logdirty_take(&g->log, 1);
+    trace_note("  dirty taken");
     if (dirty < 0)
         return (int)dirty;
     g->round_start_bytes = on_the_way(g);
@@ -223,8 +229,10 @@ static int source_rest(void *arg, struct wire *w)
     if (g->round)
         g->round(g->arg, &g->now);
     rc = rc ? rc : wire_data_flush(w);
+    trace_note("  flushed");
     if (!rc)
         migrate_disks_drain(g->domid, &g->disks, DRAIN_MS); /* while the last pages are on their way */
+    migrate_hurry(true);
     g->now.bytes = w->sent;
     tell(g, "switch");
     return rc;
@@ -236,6 +244,7 @@ static int source_resume(void *arg, uint32_t domid)
 {
     struct migrate_guest_out *g = arg;
 
+    migrate_hurry(false);
     save_close(g->save);
     g->save = NULL;
     logdirty_end(&g->log);
@@ -247,6 +256,7 @@ static int source_destroy(void *arg, uint32_t domid)
 {
     struct migrate_guest_out *g = arg;
 
+    migrate_hurry(false);
     save_close(g->save); /* lets go of the guest's pages, else they stay */
     g->save = NULL;
     logdirty_end(&g->log);

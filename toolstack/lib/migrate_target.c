@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* The target's operations of a move: looks whether it can take the guest, takes it, lets it run. */
+#include "device.h"
 #include "domains.h"
 #include "fault.h"
 #include "migrate_guest.h"
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <xen/grant_table.h>
+#include <xen/sys/gntdev.h>
 
 #define INCOMING "--incoming"
 
@@ -31,6 +38,21 @@ static int from_wire(void *arg, const struct iovec *piece, unsigned n)
     return wire_data_readv(arg, piece, n);
 }
 
+/*
+ * The kernel takes memory in hand for pages of other domains when it maps the first one, which takes long (a section of 128 MB is
+ * made known to it): here, and not when xenstored or a back end does so while the guest stands still. Nothing is mapped.
+ */
+static void prepare_grants(uint32_t domid)
+{
+    struct ioctl_gntdev_map_grant_ref one = { .count = 1, .refs = { { .domid = domid, .ref = GNTTAB_RESERVED_XENSTORE } } };
+    int fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    ioctl(fd, IOCTL_GNTDEV_MAP_GRANT_REF, &one);
+    close(fd);
+}
+
 /* Devices while memory flows: their back ends are waiting when the guest comes. What came must be what was offered: the journal has its
  * uuid. */
 static int on_made(void *arg, uint32_t domid, const struct guest_config *cfg)
@@ -41,7 +63,14 @@ static int on_made(void *arg, uint32_t domid, const struct guest_config *cfg)
     if (migrate_guest_look(g->c, domid, g->uuid) == GUEST_ABSENT)
         return fault(-EPROTO, "the guest that comes is not the one that was offered: its uuid is not %s", g->uuid);
     migrate_point("in-memory", g->wire);
+    prepare_grants(domid);
     return restore_devices(domid, cfg);
+}
+
+/* All of the guest is here; what is left has it wait. */
+static void on_read(void *arg)
+{
+    migrate_hurry(true);
 }
 
 static int target_receive(void *arg, struct wire *w, uint32_t *domid)
@@ -53,17 +82,19 @@ static int target_receive(void *arg, struct wire *w, uint32_t *domid)
     int rc;
 
     snprintf(name, sizeof(name), "%.120s" INCOMING, g->name);
-    struct restore_options o = { .name = name, .no_devices = true, .made = on_made, .arg = g };
+    struct restore_options o = { .name = name, .no_devices = true, .made = on_made, .read = on_read, .arg = g };
 
     g->wire = w;
     rc = restore_domain(g->c, &in, &o, &r);
-    if (!rc)
+    if (rc)
+        migrate_hurry(false);
+    else
         *domid = r.domid;
     config_dispose(&r.config);
     return rc;
 }
 
-static int target_run(void *arg, uint32_t domid, const char *name, bool paused)
+static int target_run(void *arg, uint32_t domid, bool paused)
 {
     struct migrate_guest_in *g = arg;
     struct xen_domctl_getdomaininfo info;
@@ -73,9 +104,49 @@ static int target_run(void *arg, uint32_t domid, const char *name, bool paused)
         return fault(rc, "domain %u: %s", domid, strerror(-rc));
     if (!paused && !g->paused && info.flags & XEN_DOMINF_paused)
         rc = ctl_domain_unpause(g->c, (domid_t)domid);
-    rc = rc ? rc : store_open();
-    rc = rc ? rc : domain_rename(g->c, domid, name);
     return rc;
+}
+
+#define SETTLE_MS 1000
+#define SETTLE_LOOK_MS 40 /* each look takes from the guest what it needs for its store's requests */
+
+static int count_unconnected(const struct device *dev, void *n)
+{
+    int64_t state;
+
+    if (store_read_number(&state, "%s/state", dev->back) || state < DEVICE_CONNECTED)
+        ++*(unsigned *)n;
+    return 0;
+}
+
+/* A guest that runs is connecting its devices. */
+static void wait_devices(struct migrate_guest_in *g, uint32_t domid)
+{
+    struct xen_domctl_getdomaininfo info;
+    unsigned left = 1;
+
+    for (unsigned ms = 0; left && ms < SETTLE_MS; ms += SETTLE_LOOK_MS) {
+        if (ctl_domain_info(g->c, (domid_t)domid, &info) || info.flags & (XEN_DOMINF_paused | XEN_DOMINF_dying | XEN_DOMINF_shutdown))
+            return;
+        usleep(SETTLE_LOOK_MS * 1000);
+        left = 0;
+        device_each(domid, "vif", count_unconnected, &left);
+        if (!left)
+            device_each(domid, "vbd", count_unconnected, &left);
+    }
+}
+
+static int target_name(void *arg, uint32_t domid, const char *name)
+{
+    struct migrate_guest_in *g = arg;
+    int rc = store_open();
+
+    migrate_hurry(false);
+    if (rc)
+        return rc;
+    wait_devices(g, domid);
+    fault_clear();
+    return domain_rename(g->c, domid, name);
 }
 
 /* One that has arrived has its own name. */
@@ -117,5 +188,5 @@ static enum migrate_guest target_look(void *arg, uint32_t domid, const char *uui
     return migrate_guest_look(((struct migrate_guest_in *)arg)->c, domid, uuid);
 }
 
-const struct migrate_ops migrate_guest_target = { .check = target_check, .receive = target_receive, .run = target_run, .destroy = target_destroy,
+const struct migrate_ops migrate_guest_target = { .check = target_check, .receive = target_receive, .run = target_run, .name = target_name, .destroy = target_destroy,
     .resume = target_resume, .look = target_look, .find = target_find, .connect = migrate_guest_connect };

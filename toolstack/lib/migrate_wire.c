@@ -94,6 +94,17 @@ int wire_wait(struct wire *w, int fd, short events, unsigned timeout_ms)
     }
 }
 
+bool wire_rest(struct wire *w, unsigned ms)
+{
+    struct pollfd p = { .fd = w->in, .events = POLLIN };
+    int64_t end = clock_ms() + ms, left = ms;
+    int n = 0;
+
+    while (!w->broken && left > 0 && (n = poll(&p, 1, (int)left)) < 0 && errno == EINTR)
+        left = end - clock_ms();
+    return n > 0;
+}
+
 int wire_take(struct wire *w, void *at, size_t n, unsigned timeout_ms)
 {
     char *p = at;

@@ -33,7 +33,8 @@ enum wire_type {
     WIRE_STATE,          /* target: {"state": "running" | "ran" | "nothing"} */
     WIRE_SYNC,           /* source, within the stream: say when you have taken all up to here */
     WIRE_SYNCED,         /* target: so it is */
-    WIRE_LAST = WIRE_SYNCED,
+    WIRE_SETTLED,        /* target: it is as it was at home; the copy may go */
+    WIRE_LAST = WIRE_SETTLED,
 };
 
 struct wire {
@@ -72,6 +73,9 @@ int wire_data_flush(struct wire *w);
 int wire_data_sync(struct wire *w);
 int wire_data_read(struct wire *w, void *bytes, size_t n);
 int wire_data_readv(struct wire *w, const struct iovec *piece, unsigned n);
+
+/* Waits until the peer says something or ends, at most so long: has it? Nothing is read. */
+bool wire_rest(struct wire *w, unsigned ms);
 
 /* Greets and is greeted; keeps the peer's name for messages in *host (to be freed). */
 int wire_hello(struct wire *w, char **host);

@@ -9,6 +9,7 @@
 #include "fault.h"
 #include "restore_private.h"
 #include "store.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -100,14 +101,20 @@ static int fill(struct restore *r, struct build_result *result)
     rc = rc ? rc : ctl_set_memory_map(r->c, r->domid, r->cfg->maxmem * 1024);
     rc = rc ? rc : restore_memory(r);
     rc = rc ? rc : stream_xl_end(r->in);
+    trace_note("  memory unmapped");
     rc = rc ? rc : restore_policy(r);
+    trace_note("  policy set");
     rc = rc ? rc : restore_pins(r);
+    trace_note("  tables pinned");
     rc = rc ? rc : restore_vcpus(r);
     rc = rc ? rc : restore_tsc(r);
+    trace_note("  vcpus set");
     if (rc)
         return rc;
     *result = (struct build_result){ .store_mfn = r->shared->store_mfn, .console_mfn = r->shared->console_mfn };
-    return ctl_seed_grants(r->c, r->domid, result->console_mfn, r->rings->console_domid, result->store_mfn, r->rings->store_domid);
+    rc = ctl_seed_grants(r->c, r->domid, result->console_mfn, r->rings->console_domid, result->store_mfn, r->rings->store_domid);
+    trace_note("  grants seeded");
+    return rc;
 }
 
 static int fill_domain(void *arg, uint32_t domid, const struct build_rings *rings, struct build_result *result)
@@ -152,12 +159,21 @@ static int ready(uint32_t domid, void *arg)
     return note_features(domid);
 }
 
+/* A caller that wants to hear of it early wants little to be left for the end. */
+static int made(void *arg, uint32_t domid, const struct guest_config *cfg)
+{
+    const struct filling *f = arg;
+    int rc = note_features(domid);
+
+    return rc ? rc : f->o->made(f->o->arg, domid, cfg);
+}
+
 int restore_domain(struct ctl *c, struct stream_in *from, const struct restore_options *o, struct restored *out)
 {
     *out = (struct restored){ 0 };
     struct filling f = { .c = c, .in = from, .o = o, .cfg = &out->config, .out = out };
     const struct domain_options options = { .paused = true, .fill = fill_domain, .fill_arg = &f, .no_devices = o->no_devices,
-        .made = o->made, .made_arg = o->arg, .ready = ready };
+        .made = o->made ? made : NULL, .made_arg = &f, .ready = o->made ? NULL : ready };
     struct sigaction old[RESTORE_SIGNALS];
     int rc = read_head(from, o, &f.x, &out->config);
 

@@ -25,6 +25,7 @@ struct restore_options {
      * devices now (with no_devices), while memory flows, so that the pause is short. Failure undoes it all. May be NULL.
      */
     int (*made)(void *arg, uint32_t domid, const struct guest_config *cfg);
+    void (*read)(void *arg); /* all of its memory has come; in the process that has read it. May be NULL */
     void *arg;
 };
 

@@ -2,6 +2,7 @@
 /* The part of a restore that maps the guest's memory, in a child process where possible. See restore_private.h. */
 #include "fault.h"
 #include "restore_private.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +20,16 @@ static int do_it(struct restore *r)
     r->list = ctl_buffer(r->c, XC_PAGES_MAX * sizeof(*r->list));
     int rc = r->list ? restore_read(r) : -ENOMEM;
 
+    trace_note("  stream read");
+    if (!rc && r->o->read)
+        r->o->read(r->o->arg);
     rc = rc ? rc : restore_tables(r);
+    trace_note("  tables made local");
     rc = rc ? rc : restore_p2m(r);
+    trace_note("  list of pages written");
     rc = rc ? rc : restore_start_info(r);
     rc = rc ? rc : restore_shared_info(r);
+    trace_note("  shared pages written");
     ctl_buffer_free(r->c, r->list);
     return rc;
 }
@@ -176,6 +183,7 @@ static int in_child(struct restore *r)
 
     if (f)
         fclose(f);
+    trace_note("  child answered");
     int way = wait_child(pid);
 
     filling = 0;

@@ -3,6 +3,7 @@
 #include "config_xl.h"
 #include "fault.h"
 #include "save_private.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -170,7 +171,9 @@ int save_finish(struct save *s, const uint64_t *set, struct save_count *count)
 {
     int rc = read_p2m(s, true);
 
+    trace_note("  list of pages read");
     rc = rc ? rc : send(s, set, count);
+    trace_note("  last pages sent");
     if (!rc && s->foreign)
         warn("domain %u: %llu entries of its page tables name other domains' pages and are left out", s->domid, (unsigned long long)s->foreign);
     if (!rc && s->o.verify)

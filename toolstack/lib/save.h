@@ -82,5 +82,7 @@ void domain_release(void);
  * cannot answer: -EBUSY.
  */
 int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms);
+/* What it does first, for who wants that done beforehand. */
+int domain_suspend_watch(void);
 /* Lets a suspended guest go on where it was, with its devices: its kernel sees that the suspending was cancelled. */
 int domain_resume_here(struct ctl *c, uint32_t domid);

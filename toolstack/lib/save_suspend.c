@@ -7,6 +7,7 @@
 #include "fault.h"
 #include "save.h"
 #include "store.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,6 +21,8 @@
 
 #define LATE_MS 20000 /* beyond the limit, for one that has begun */
 #define LOOK_MS 200   /* how often to look if the store says nothing */
+#define SOON_MS 300   /* most suspend within that: a look costs less than the store's word takes */
+#define LOOK_SOON_MS 2
 
 volatile int domain_suspend_stop;
 
@@ -56,15 +59,17 @@ static int look(struct ctl *c, uint32_t domid)
 
 static int wait_suspended(struct ctl *c, uint32_t domid, uint64_t until)
 {
+    uint64_t soon = store_clock_ms() + SOON_MS;
     int rc;
 
     while (!(rc = look(c, domid))) {
         struct pollfd p = { .fd = xs_fileno(store_handle()), .events = POLLIN };
         uint64_t now = store_clock_ms();
+        int wait = now < soon ? LOOK_SOON_MS : LOOK_MS;
 
         if (now >= until || domain_suspend_stop)
             return -ETIMEDOUT;
-        if (poll(&p, 1, until - now < LOOK_MS ? (int)(until - now) : LOOK_MS) > 0)
+        if (poll(&p, 1, until - now < (uint64_t)wait ? (int)(until - now) : wait) > 0)
             free(xs_check_watch(store_handle()));
     }
     return rc > 0 ? 0 : rc;
@@ -131,25 +136,36 @@ static void forget(uint32_t domid)
         store_remove("%s", path);
 }
 
+/* Once and for good: taking it back would be part of the guest's pause. */
+int domain_suspend_watch(void)
+{
+    static bool watched;
+    int rc = store_open();
+
+    if (!rc && !watched && !xs_watch(store_handle(), "@releaseDomain", "suspend"))
+        rc = fault(-errno, "store: cannot watch @releaseDomain");
+    watched |= !rc;
+    return rc;
+}
+
 int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 {
     uint64_t start = store_clock_ms();
     int rc = domain_hold(domid);
 
-    rc = rc ? rc : store_open();
+    rc = rc ? rc : domain_suspend_watch();
     rc = rc ? rc : check_can(c, domid);
-    if (!rc && !xs_watch(store_handle(), "@releaseDomain", "suspend"))
-        rc = fault(-errno, "store: cannot watch @releaseDomain");
     if (rc)
         return rc;
     rc = note(domid);
     rc = rc ? rc : domain_request(c, domid, "suspend");
+    trace_note("  suspend asked for");
     rc = rc ? rc : wait_suspended(c, domid, start + timeout_ms);
+    trace_note("  suspended");
     if (rc == -ETIMEDOUT)
         rc = late(c, domid, timeout_ms);
     if (rc)
         forget(domid);
-    xs_unwatch(store_handle(), "@releaseDomain", "suspend");
     return rc;
 }
 

@@ -30,14 +30,16 @@ int log_fd(void)
 void log_line(const char *format, ...)
 {
     char line[1024];
-    time_t now = time(NULL);
+    struct timespec now;
     struct tm tm;
     size_t len, start;
     va_list ap;
     int n;
 
-    localtime_r(&now, &tm);
-    len = start = strftime(line, sizeof line, "%Y-%m-%d %H:%M:%S xenstored: ", &tm);
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    len = strftime(line, sizeof line, "%Y-%m-%d %H:%M:%S", &tm);
+    len = start = len + (size_t)sprintf(line + len, ".%03ld xenstored: ", now.tv_nsec / 1000000);
     va_start(ap, format);
     n = vsnprintf(line + len, sizeof line - len - 1, format, ap);
     va_end(ap);

@@ -435,8 +435,11 @@ static int nbd(char **argv)
 static bool pass_on(int from, int to)
 {
     static char b[1 << 18];
-    ssize_t n = read(from, b, sizeof(b));
+    ssize_t n = splice(from, NULL, to, NULL, 1 << 20, 0); /* between a pipe and a socket pages go as they are */
 
+    if (n > 0 || (n < 0 && errno == EAGAIN))
+        return true;
+    n = n ? read(from, b, sizeof(b)) : 0;
     return n > 0 && write_all(to, b, (size_t)n);
 }
 
