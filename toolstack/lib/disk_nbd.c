@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qcow2 images and network block devices: stock qemu-nbd serves the image, the kernel's nbd driver is its client, and /dev/nbdN is then a
- * block device like any other. qemu-nbd lives until the device is disconnected, or until somebody wants the image for a moment.
+ * qcow2 images and network block devices: stock qemu-nbd (or qemu-storage-daemon, disk_daemon.c) serves the image, the kernel's nbd driver is its
+ * client, and /dev/nbdN is then a block device like any other. The server lives until the device is disconnected, or until somebody wants the
+ * image for a moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 
 #define NBD_DEVICES 256
 #define NBD_START_MS 10000
+#define DAEMON "qemu-storage-daemon"
 
 static const char *nbd_find_tool(void)
 {
@@ -92,13 +94,13 @@ static const char *nbd_format(enum disk_format format)
     }
 }
 
-static void nbd_path(int number, const char *what, char *out, size_t size)
+void nbd_path(int number, const char *what, char *out, size_t size)
 {
     snprintf(out, size, "/run/zendo/nbd%d.%s", number, what);
 }
 
-/* Starts the server and connects to it: the connection's descriptor. It ends by itself when the connection does. */
-static int nbd_serve(const struct nbd_server *s, struct nbd_export *e)
+/* Ends by itself when its connection does. */
+static int nbd_start(const struct nbd_server *s)
 {
     char socket[64], pid[64], listen[80], pid_file[80], format[32], what[600];
 
@@ -108,14 +110,25 @@ static int nbd_serve(const struct nbd_server *s, struct nbd_export *e)
     snprintf(pid_file, sizeof(pid_file), "--pid-file=%s", pid);
     snprintf(format, sizeof(format), "--format=%s", s->format);
     snprintf(what, sizeof(what), "disk %s", s->path);
-    mkdir("/run/zendo", 0755);
-    unlink(socket);
-    unlink(pid);
     const char *const argv[] = { nbd_find_tool(), "--fork", listen, pid_file, format, "--discard=unmap", s->readonly ? "--read-only" : "--cache=writeback",
                                  s->path, NULL };
-    int rc = argv[0] ? program_need(what, "qemu-utils", argv, NULL, 0) : nbd_check();
 
-    return rc ? rc : nbd_connect(socket, e);
+    return argv[0] ? program_need(what, "qemu-utils", argv, NULL, 0) : nbd_check();
+}
+
+/* Starts a server and connects to it: the connection's descriptor. */
+static int nbd_serve(const struct nbd_server *s, struct nbd_export *e)
+{
+    char path[64];
+
+    mkdir("/run/zendo", 0755);
+    nbd_path(s->number, "pid", path, sizeof(path));
+    unlink(path);
+    nbd_path(s->number, "sock", path, sizeof(path));
+    unlink(path);
+    int rc = nbd_daemon_can(s) ? nbd_daemon_start(s) : nbd_start(s);
+
+    return rc ? rc : nbd_connect(path, e);
 }
 
 int nbd_attach(const struct disk_config *d, const struct disk_source *src, char *node)
@@ -140,37 +153,16 @@ int nbd_attach(const struct disk_config *d, const struct disk_source *src, char 
     while (!rc && (!nbd_connected((unsigned)s.number) || !nbd_size((unsigned)s.number))) {
         if (store_clock_ms() >= until) {
             nbd_detach(node);
-            return fault(-ETIMEDOUT, "disk %s: qemu-nbd runs but %s has no size after %d s", src->path, node, NBD_START_MS / 1000);
+            return fault(-ETIMEDOUT, "disk %s: it is served but %s has no size after %d s", src->path, node, NBD_START_MS / 1000);
         }
         usleep(10000);
     }
     return rc;
 }
 
-/* A device that was not set up by netlink is let go by ioctl. */
-void nbd_detach(const char *node)
-{
-    int number = -1, fd = open(node, O_RDWR | O_CLOEXEC);
-    char path[64];
-
-    if (fd < 0)
-        return;
-    fsync(fd);
-    if (sscanf(node, "/dev/nbd%d", &number) != 1 || nbd_link_remove(number)) {
-        fault_clear();
-        ioctl(fd, NBD_DISCONNECT);
-        ioctl(fd, NBD_CLEAR_SOCK);
-    }
-    close(fd);
-    nbd_path(number, "sock", path, sizeof(path));
-    unlink(path);
-    nbd_path(number, "pid", path, sizeof(path));
-    unlink(path);
-}
-
 /* --- an image out of its server's hands ------------------------------------------------------------------------------- */
 
-/* The words of a process; false: there is none, or it is no qemu-nbd. */
+/* The words of a process; false: there is none, or it is no server of images. */
 static bool nbd_words(int pid, char *out, size_t size, size_t *bytes)
 {
     char path[64];
@@ -183,7 +175,7 @@ static bool nbd_words(int pid, char *out, size_t size, size_t *bytes)
     *bytes = fread(out, 1, size - 1, f);
     fclose(f);
     out[*bytes] = 0;
-    return strstr(out, "qemu-nbd");
+    return strstr(out, "qemu-nbd") || strstr(out, DAEMON);
 }
 
 static bool nbd_read(int number, struct nbd_server *s)
@@ -200,7 +192,13 @@ static bool nbd_read(int number, struct nbd_server *s)
     bool got = fscanf(f, "%d", &s->pid) == 1 && nbd_words(s->pid, words, sizeof(words), &bytes);
 
     fclose(f);
+    s->daemon = got && strstr(words, DAEMON);
     for (char *w = words; got && w < words + bytes; w += strlen(w) + 1) {
+        if (s->daemon) {
+            if (nbd_daemon_word(w, s))
+                break;
+            continue;
+        }
         if (!strncmp(w, "--format=", 9))
             snprintf(s->format, sizeof(s->format), "%.15s", w + 9);
         s->readonly |= !strcmp(w, "--read-only");
@@ -228,10 +226,51 @@ static bool nbd_alive(int pid)
     return nbd_words(pid, words, sizeof(words), &bytes);
 }
 
+static int nbd_wait_end(const struct nbd_server *s)
+{
+    uint64_t until = store_clock_ms() + NBD_START_MS;
+
+    while (nbd_alive(s->pid)) {
+        if (store_clock_ms() >= until)
+            return fault(-ETIMEDOUT, "disk %s: its server (process %d) does not end", s->path, s->pid);
+        usleep(2000);
+    }
+    return 0;
+}
+
+/* A device that was not set up by netlink is let go by ioctl. */
+void nbd_detach(const char *node)
+{
+    int number = -1, fd = open(node, O_RDWR | O_CLOEXEC);
+    static const char *const files[] = { "sock", "qmp", "pid" };
+    struct nbd_server s;
+    char path[64];
+
+    if (fd < 0)
+        return;
+    fsync(fd);
+    if (sscanf(node, "/dev/nbd%d", &number) != 1 || nbd_link_remove(number)) {
+        fault_clear();
+        ioctl(fd, NBD_DISCONNECT);
+        ioctl(fd, NBD_CLEAR_SOCK);
+    }
+    close(fd);
+    if (nbd_read(number, &s) && s.daemon) {
+        kill(s.pid, SIGTERM);
+        if (nbd_wait_end(&s)) {
+            warn("%s", fault_text());
+            fault_clear();
+        }
+    }
+    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        nbd_path(number, files[i], path, sizeof(path));
+        unlink(path);
+    }
+}
+
 int nbd_let_go(const struct nbd_server *s)
 {
     char node[32];
-    uint64_t until = store_clock_ms() + NBD_START_MS;
 
     snprintf(node, sizeof(node), "/dev/nbd%d", s->number);
     int fd = open(node, O_RDWR | O_CLOEXEC), rc = fd < 0 || fsync(fd) ? -errno : 0;
@@ -241,12 +280,7 @@ int nbd_let_go(const struct nbd_server *s)
     if (rc)
         return fault(rc, "disk %s: %s: %s", s->path, node, strerror(-rc));
     kill(s->pid, SIGTERM);
-    while (nbd_alive(s->pid)) {
-        if (store_clock_ms() >= until)
-            return fault(-ETIMEDOUT, "disk %s: qemu-nbd (process %d) does not end; its guest has the disk still", s->path, s->pid);
-        usleep(2000);
-    }
-    return 0;
+    return nbd_wait_end(s);
 }
 
 /* Does the device answer? A read that waits for a server cannot be given up, so another process does it. */

@@ -52,11 +52,25 @@ void nbd_detach(const char *node);
 struct nbd_server {
     int number, pid;
     char path[512], format[16];
-    bool readonly;
+    bool readonly, daemon;       /* daemon: takes orders (below) */
 };
 int nbd_find(const char *path, struct nbd_server *s);
 int nbd_let_go(const struct nbd_server *s);
 int nbd_take_up(const struct nbd_server *s);
+
+/* The file of a device's server in /run/zendo: its "sock", "pid", "qmp". */
+void nbd_path(int number, const char *what, char *out, size_t size);
+
+/* --- qemu-storage-daemon as the server (disk_daemon.c) --- */
+
+bool nbd_daemon_can(const struct nbd_server *s);
+int nbd_daemon_start(const struct nbd_server *s);
+/* Is this word of its command line the image? Then path, format and readonly are filled in. */
+bool nbd_daemon_word(const char *word, struct nbd_server *s);
+/* A connection for orders (qmp_close() it), and the order to make or take away a snapshot within the image; the guest may have it open. */
+struct qmp;
+int nbd_orders(const struct nbd_server *s, struct qmp **q);
+int nbd_snapshot(struct qmp *q, bool make, const char *name);
 
 /* --- the kernel's side (disk_nbd_link.c) --- */
 

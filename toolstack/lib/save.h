@@ -86,3 +86,6 @@ int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms);
 int domain_suspend_watch(void);
 /* Lets a suspended guest go on where it was, with its devices: its kernel sees that the suspending was cancelled. */
 int domain_resume_here(struct ctl *c, uint32_t domid);
+/* Its two parts, for who measures: it runs; the store hears of that. */
+int domain_run_on(struct ctl *c, uint32_t domid);
+void domain_tell_running(uint32_t domid);

@@ -170,7 +170,7 @@ int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 }
 
 /* The call by which it suspended returns 1: cancelled. Its devices were told nothing and are as they were. */
-int domain_resume_here(struct ctl *c, uint32_t domid)
+int domain_run_on(struct ctl *c, uint32_t domid)
 {
     vcpu_guest_context_t *v = calloc(1, sizeof(*v));
     int rc = v ? 0 : fault(-ENOMEM, "domain %u: resuming: no memory", domid);
@@ -181,10 +181,22 @@ int domain_resume_here(struct ctl *c, uint32_t domid)
         rc = ctl_vcpu_set_context(c, (domid_t)domid, 0, v);
     }
     free(v);
-    rc = rc ? rc : ctl_domain_resume(c, (domid_t)domid);
-    if (!rc && !store_open()) {
-        xs_resume_domain(store_handle(), domid); /* so that its next end is told */
-        forget(domid);
-    }
+    return rc ? rc : ctl_domain_resume(c, (domid_t)domid);
+}
+
+void domain_tell_running(uint32_t domid)
+{
+    if (store_open())
+        return;
+    xs_resume_domain(store_handle(), domid); /* so that its next end is told */
+    forget(domid);
+}
+
+int domain_resume_here(struct ctl *c, uint32_t domid)
+{
+    int rc = domain_run_on(c, domid);
+
+    if (!rc)
+        domain_tell_running(domid);
     return rc;
 }

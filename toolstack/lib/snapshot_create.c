@@ -25,7 +25,8 @@
 #include <unistd.h>
 
 #define ROUNDS 10U          /* each makes the file longer */
-#define FIXED_MS 30.0       /* of the pause, beside pages and disks */
+#define PAUSE_MS 100U       /* a longer one that can be made shorter is worth another round */
+#define FIXED_MS 30.0       /* of the pause, beside pages */
 
 struct making {
     struct ctl *c;
@@ -122,10 +123,17 @@ static int round_of(struct making *m, struct precopy *judge, const uint64_t *set
     return 0;
 }
 
+/* What would have to be written in the pause. The file too: setting an image down writes what its file system has to write. */
+static void flush(const struct making *m)
+{
+    fdatasync(m->fd);
+    snap_disks_flush(&m->meta.disks);
+}
+
 /* A guest whose writes cannot be logged stands still for longer, that is all. */
 static int rounds(struct making *m)
 {
-    struct precopy_limits limits = { .rounds = ROUNDS };
+    struct precopy_limits limits = { .rounds = ROUNDS, .downtime_ms = PAUSE_MS };
     struct precopy judge;
     enum precopy_next next = PRECOPY_ROUND;
     uint64_t pages = m->cfg.memory / 4;
@@ -139,6 +147,7 @@ static int rounds(struct making *m)
     }
     precopy_begin(&judge, &limits, pages, FIXED_MS);
     while (!rc && next == PRECOPY_ROUND) {
+        flush(m);
         rc = round_of(m, &judge, set, &pages, &next);
         set = m->log.map;
     }
@@ -162,14 +171,17 @@ static int while_suspended(struct making *m)
 }
 
 /* A guest that does not go on exists in the snapshot alone: then that stays. */
-static void go_on(struct making *m, int rc)
+static void go_on(struct making *m, uint64_t start, int rc)
 {
     char *text = strdup(fault_text());
 
     fault_clear();
-    m->stuck = domain_resume_here(m->c, m->domid) != 0;
+    m->stuck = domain_run_on(m->c, m->domid) != 0;
+    m->cost->pause_us = now_us() - start;
     if (m->stuck)
         warn("guest '%s' does not run on: %s", m->name, fault_text());
+    else
+        domain_tell_running(m->domid);
     fault_clear();
     if (rc)
         fault(rc, "%s", text ? text : "no memory");
@@ -187,8 +199,7 @@ static int take(struct making *m)
 
     m->cost->pause_us = 1;
     rc = while_suspended(m);
-    go_on(m, rc);
-    m->cost->pause_us = now_us() - start;
+    go_on(m, start, rc);
     return rc;
 }
 
@@ -238,6 +249,7 @@ static int make(struct making *m)
     if (rc)
         return rc;
     rc = make_folder(m);
+    rc = rc ? rc : snap_disks_ready(&m->meta.disks);
     rc = rc ? rc : open_save(m);
     rc = rc ? rc : rounds(m);
     rc = rc ? rc : take(m);

@@ -4,12 +4,15 @@
  */
 #include "disk_private.h"
 #include "fault.h"
+#include "qmp.h"
 #include "snapshot_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* --- a disk that the guest only reads ------------------------------------------------------------------------------------ */
 
@@ -34,8 +37,8 @@ static void unchanged_drop(struct snap_disk *d)
 {
 }
 
-const struct snap_method snap_unchanged = { "unchanged", unchanged_plan, unchanged, unchanged, unchanged_check, unchanged, unchanged, unchanged,
-    unchanged_drop };
+const struct snap_method snap_unchanged = { "unchanged", unchanged_plan, unchanged, unchanged, unchanged, unchanged_check, unchanged, unchanged,
+    unchanged, unchanged_drop };
 
 static const struct snap_method *const methods[] = { &snap_reflink, &snap_lvm, &snap_qcow2, &snap_copy, &snap_unchanged, NULL };
 const struct snap_method *const *snap_methods = methods;
@@ -132,13 +135,37 @@ static void take_away(struct snap_disks *all)
         warn("%s", fault_text());
 }
 
+int snap_disks_ready(struct snap_disks *all)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < all->n && !rc; i++)
+        rc = all->disk[i].how->ready(&all->disk[i]);
+    return rc;
+}
+
+void snap_disks_flush(const struct snap_disks *all)
+{
+    struct stat st;
+
+    for (unsigned i = 0; i < all->n; i++) {
+        int fd = all->disk[i].how == &snap_unchanged || stat(all->disk[i].target, &st) || !S_ISREG(st.st_mode)
+                     ? -1 : open(all->disk[i].target, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+            continue;
+        fdatasync(fd);
+        close(fd);
+    }
+}
+
 int snap_disks_make(struct snap_disks *all)
 {
     int rc = 0;
 
     for (unsigned i = 0; i < all->n && !rc; i++) {
         rc = all->disk[i].how->make(&all->disk[i]);
-        all->disk[i].made = !rc;
+        all->disk[i].made |= !rc;
     }
     if (rc)
         after_failure(all, take_away);
@@ -213,6 +240,7 @@ void snap_disks_dispose(struct snap_disks *all)
         free(all->disk[i].copy);
         free(all->disk[i].fresh);
         free(all->disk[i].origin);
+        qmp_close(all->disk[i].orders);
     }
     free(all->disk);
     *all = (struct snap_disks){ 0 };

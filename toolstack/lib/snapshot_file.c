@@ -130,6 +130,12 @@ static int name_copy(struct snap_disk *d, const char *snap)
     return 1;
 }
 
+/* What there is to write beforehand, snap_disks_flush() writes. */
+static int ready(struct snap_disk *d)
+{
+    return 0;
+}
+
 static int settle(struct snap_disk *d)
 {
     return sync_file(d->copy);
@@ -222,7 +228,7 @@ static int reflink_prepare(struct snap_disk *d)
     return rc ? rc : sync_file(d->fresh);
 }
 
-const struct snap_method snap_reflink = { "reflink", reflink_plan, reflink_make, settle, check, remove_copy, reflink_prepare, swap, drop };
+const struct snap_method snap_reflink = { "reflink", reflink_plan, ready, reflink_make, settle, check, remove_copy, reflink_prepare, swap, drop };
 
 /* --- copying ------------------------------------------------------------------------------------------------------------------- */
 
@@ -244,4 +250,4 @@ static int copy_prepare(struct snap_disk *d)
     return rc ? rc : sync_file(d->fresh);
 }
 
-const struct snap_method snap_copy = { "copy", copy_plan, copy_make, settle, check, remove_copy, copy_prepare, swap, drop };
+const struct snap_method snap_copy = { "copy", copy_plan, ready, copy_make, settle, check, remove_copy, copy_prepare, swap, drop };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Disks that are thin volumes of LVM: a thin snapshot VG/LV.SNAP shares its blocks with the volume and is as good as it. LVM itself holds
- * the device still while it makes one. Reverting makes another thin snapshot of the first, VG/LV.SNAP.new, which takes the volume's
- * name; the volume as it was goes away after that.
+ * Disks that are thin volumes of LVM: a thin snapshot VG/LV.SNAP shares its blocks with the volume and is as good as it. LVM makes one while
+ * the guest runs, and that takes it a second; in the pause the kernel alone makes the same volume anew, as the disk is then (thin.h), of which
+ * LVM's records need not know. Reverting makes another thin snapshot of the first, VG/LV.SNAP.new, which takes the volume's name; the
+ * volume as it was goes away after that.
  */
 #include "disk_private.h"
 #include "fault.h"
@@ -10,6 +11,7 @@
 #include "snapshot_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,12 +92,46 @@ static const char *lv_of(const char *volume)
     return slash ? slash + 1 : volume;
 }
 
-static int make(struct snap_disk *d)
+/* The copy's number in its pool. */
+static int find_number(struct snap_disk *d)
 {
-    return LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), d->origin);
+    char out[1024];
+    const char *const argv[] = { "lvs", "--noheadings", "-o", "thin_id", d->copy, NULL };
+    int rc = lvm(d, argv, out, sizeof(out));
+    char *line = strrchr(out, '\n');
+
+    if (rc)
+        return rc;
+    if (sscanf(line ? line : out, "%" SCNu32, &d->thin_copy) != 1 || d->thin_copy == d->thin.id)
+        return fault(-EPROTO, "disk %s: lvs -o thin_id %s: not understood", d->vdev, d->copy);
+    return 0;
 }
 
-/* LVM writes its metadata through. */
+/* LVM does not activate it (that would take -kn), so that the kernel can give it up. */
+static int ready(struct snap_disk *d)
+{
+    int rc = thin_find(d->target, &d->thin);
+
+    rc = rc ? fault(rc, "disk %s", d->vdev) : LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), d->origin);
+    if (rc)
+        return rc;
+    d->made = true;
+    return find_number(d);
+}
+
+static int make(struct snap_disk *d)
+{
+    int rc = thin_suspend(&d->thin, true);
+
+    if (rc)
+        return fault(rc, "disk %s", d->vdev);
+    rc = thin_set(&d->thin, d->thin_copy);
+    if (thin_suspend(&d->thin, false)) /* the worse of the two */
+        rc = -EIO;
+    return rc ? fault(rc, "disk %s", d->vdev) : 0;
+}
+
+/* Pools write their records through. */
 static int settle(struct snap_disk *d)
 {
     return 0;
@@ -187,4 +223,4 @@ static int swap(struct snap_disk *d)
     return 0;
 }
 
-const struct snap_method snap_lvm = { "lvm-thin", plan, make, settle, check, remove_copy, prepare, swap, drop };
+const struct snap_method snap_lvm = { "lvm-thin", plan, ready, make, settle, check, remove_copy, prepare, swap, drop };

@@ -8,8 +8,10 @@
 
 #include "config.h"
 #include "snapshot.h"
+#include "thin.h"
 
 struct snap_method;
+struct qmp;
 
 /* One disk of a snapshot. Strings are owned. */
 struct snap_disk {
@@ -20,7 +22,11 @@ struct snap_disk {
     uint64_t bytes;
     bool made;                      /* copy is there (or perhaps): to be taken away if this comes to nothing */
     char *fresh;                    /* revert: what will take the target's place */
-    char *origin;                   /* LVM: the target as VG/LV, found out before the guest stands still */
+    /* Found out before the guest stands still. */
+    char *origin;                   /* LVM: the target as VG/LV */
+    struct thin thin;               /* ... and as the kernel knows it */
+    uint32_t thin_copy;             /* ... and the copy's number in their pool */
+    struct qmp *orders;             /* qcow2: who serves it, if he takes orders */
 };
 
 struct snap_disks {
@@ -33,7 +39,8 @@ struct disk_source;
 /*
  * A way of setting a disk down. 0 or a negative error with fault(); all but make() may be slow.
  *   plan     is this the way for that disk? 1 yes, copy is filled in; 0 no; negative: no way can do it
- *   make     the guest stands still, its disk is idle
+ *   ready    the guest runs: whatever spares time in make()
+ *   make     the guest stands still and asks for nothing more
  *   settle   to stable storage; the guest may run
  *   check    the copy is there
  *   remove   takes it away; that it is gone already is no failure
@@ -44,6 +51,7 @@ struct disk_source;
 struct snap_method {
     const char *name;
     int (*plan)(struct snap_disk *d, const struct disk_source *src, const char *snap, const struct snapshot_options *o);
+    int (*ready)(struct snap_disk *d);
     int (*make)(struct snap_disk *d);
     int (*settle)(struct snap_disk *d);
     int (*check)(struct snap_disk *d);
@@ -65,7 +73,11 @@ extern int (*snap_clone)(int to, int from);
 
 /* Which disks, and how; nothing is touched. The first that cannot be set down is named. */
 int snap_disks_plan(struct snap_disks *all, const struct guest_config *cfg, const char *snap, const struct snapshot_options *o);
-/* If one fails those before it are taken away again. */
+/* While the guest runs. Take them away after a failure. */
+int snap_disks_ready(struct snap_disks *all);
+/* Writes what domain 0 still keeps of their files, so that it has not to be written in the pause; silent. */
+void snap_disks_flush(const struct snap_disks *all);
+/* If one fails all are taken away again. */
 int snap_disks_make(struct snap_disks *all);
 int snap_disks_settle(struct snap_disks *all);
 int snap_disks_check(struct snap_disks *all);

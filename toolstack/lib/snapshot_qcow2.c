@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Disks that are qcow2 images on a file system that cannot share blocks: snapshots within the image, so that there is one file and no chain
- * of them. Nobody may change an image that qemu-nbd has open: it is taken out of its hands for that moment (disk_private.h), also under a
- * guest that runs on, whose requests wait.
+ * of them. Nobody may change an image that a server has open. qemu-storage-daemon does it itself when told so, in milliseconds, also under
+ * a guest that runs; qemu-nbd cannot: the image is taken out of its hands for that moment (disk_private.h) while requests wait.
  */
 #include "disk_private.h"
 #include "fault.h"
 #include "program.h"
+#include "qmp.h"
 #include "snapshot_private.h"
 
 #include <errno.h>
@@ -81,11 +82,25 @@ static int has(const struct snap_disk *d, const char *name, uint64_t *bytes)
     return rc;
 }
 
-/* Does something to the image while nobody has it. */
-static int with_image(const struct snap_disk *d, const char *what, const char *name)
+/* By order; the connection may be there already. */
+static int by_order(struct snap_disk *d, const struct nbd_server *s, bool make, const char *name)
+{
+    int rc = d->orders ? 0 : nbd_orders(s, &d->orders);
+
+    rc = rc ? rc : nbd_snapshot(d->orders, make, name);
+    qmp_close(d->orders);
+    d->orders = NULL;
+    return rc ? fault(rc, "disk %s: snapshot '%s' in the image %s", d->vdev, name, d->target) : 0;
+}
+
+/* "-c" or "-d", also while a guest uses it. */
+static int with_image(struct snap_disk *d, const char *what, const char *name)
 {
     struct nbd_server s;
-    bool served = nbd_find(d->target, &s) >= 0;
+    bool served = !d->orders && nbd_find(d->target, &s) >= 0;
+
+    if (d->orders || (served && s.daemon))
+        return by_order(d, &s, what[1] == 'c', name);
     int rc = served ? nbd_let_go(&s) : 0;
 
     if (rc)
@@ -111,12 +126,19 @@ static int plan(struct snap_disk *d, const struct disk_source *src, const char *
     return d->copy ? 1 : fault(-ENOMEM, "snapshot: no memory");
 }
 
+static int ready(struct snap_disk *d)
+{
+    struct nbd_server s;
+
+    return nbd_find(d->target, &s) >= 0 && s.daemon ? nbd_orders(&s, &d->orders) : 0;
+}
+
 static int make(struct snap_disk *d)
 {
     return with_image(d, "-c", d->copy);
 }
 
-/* qemu-img has written it through. */
+/* Both write it through. */
 static int settle(struct snap_disk *d)
 {
     return 0;
@@ -153,4 +175,4 @@ static void drop(struct snap_disk *d)
 {
 }
 
-const struct snap_method snap_qcow2 = { "qcow2", plan, make, settle, check, remove_copy, prepare, swap, drop };
+const struct snap_method snap_qcow2 = { "qcow2", plan, ready, make, settle, check, remove_copy, prepare, swap, drop };
