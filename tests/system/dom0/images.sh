@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Disks that stock qemu-nbd serves: a qcow2 image and one that is elsewhere (a server on the loopback). Written, read back, and nothing left.
+# Disks that QEMU's servers (qemu-nbd, qemu-storage-daemon) serve: a qcow2 image and one that is elsewhere (a server on the loopback). Written, read back, and nothing left.
 . /scripts/lib.sh
 . /scripts/services
 guest() { # NAME DISK
@@ -25,7 +25,7 @@ qemu-nbd --fork --persistent --shared=2 --format=raw --bind=127.0.0.1 --port=108
 guest nbd format=raw,vdev=xvda,access=rw,target=nbd:127.0.0.1:10809
 is far-not-empty "$(head -c 8388608 /tmp/far.img | tr -d '\000' | head -c 1000 | wc -c)" 1000
 kill "$(cat /tmp/far.pid)"
-yes servers-gone wait_for 10 sh -c '! pidof qemu-nbd'
+yes servers-gone wait_for 10 sh -c '! pidof qemu-nbd qemu-storage-daemon'
 is devices-free "$(cat /sys/block/nbd*/size | sort -u)" 0
 is nothing-left "$(ls /run/zendo | grep -c '^nbd')" 0
 clean_log
