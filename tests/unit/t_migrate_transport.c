@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,34 @@ static void bad_hosts(void **state)
     }
     fault_clear();
     assert_int_equal(migrate_command_line(line, 20, "hostb", NULL), -ENAMETOOLONG);
+}
+
+/* ssh can ask for a password only in the terminal's group of processes, and must not end by the Ctrl-C that is for us. */
+static void a_way_at_the_terminal(void **state)
+{
+    char shell[200], said[200] = "";
+    struct wire w;
+    FILE *f;
+    pid_t group = 0;
+    unsigned long ignored = 0;
+
+    snprintf(line, sizeof(line), "/tmp/t_migrate_transport.%d", getpid());
+    snprintf(shell, sizeof(shell), "{ ps -o pgid= -p $$; sed -n 's/^SigIgn:.//p' /proc/self/status; } > %s; exec cat", line);
+    assert_int_equal(migrate_connect_command(shell, "here", &w), 0);
+    wire_end(&w);
+    for (int i = 0; i < 500 && sscanf(said, "%d %lx", &group, &ignored) < 2; i++) {
+        usleep(10000);
+        f = fopen(line, "r");
+        if (f) {
+            said[fread(said, 1, sizeof(said) - 1, f)] = 0;
+            fclose(f);
+        }
+    }
+    unlink(line);
+    assert_int_equal(group, getpgrp());
+    assert_true(ignored & 1UL << (SIGINT - 1));
+    assert_true(ignored & 1UL << (SIGHUP - 1));
+    assert_false(ignored & 1UL << (SIGPIPE - 1));
 }
 
 /* The other end echoes: a greeting comes back as our own. */
@@ -110,7 +139,7 @@ static void configuration(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(bad_hosts), cmocka_unit_test(a_way_that_echoes),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(bad_hosts), cmocka_unit_test(a_way_at_the_terminal), cmocka_unit_test(a_way_that_echoes),
                                         cmocka_unit_test(ways_that_fail), cmocka_unit_test(configuration) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,8 +50,11 @@ int migrate_command_tls(char *out, size_t size, const char *host, unsigned port)
 
 static void child(const char *line, int fd)
 {
-    /* Ctrl-C is for xm, which then ends the move in good order and closes the connection. */
-    setpgid(0, 0);
+    /* Ctrl-C is for xm, which then ends the move in good order and closes the connection. The group of processes stays the
+     * terminal's: ssh may have to ask there for a password, and then it takes its own handlers. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
     dup2(fd, 0);
     dup2(fd, 1);

@@ -51,7 +51,9 @@ going() {
     yes "$2-disk" more disk "$before_disk"
     yes "$2-network" more ping "$before_ping"
     is "$2-memory" "$(of mem)" ok
-    is "$2-no-complaint" "$(xm console --last "$1" | grep -E "differs|cannot be written|BUG|Oops|Call Trace|stall" | head -n 3)" ""
+    complaint=$(xm console --last "$1" | grep -E "differs|cannot be written|BUG|Oops|Call Trace|stall" | head -n 3)
+    is "$2-no-complaint" "$complaint" ""
+    [ -z "$complaint" ] || [ -n "${shown:-}" ] || { shown=yes; xm console --last "$1" | tail -n 60 | sed "s/^/$1: /"; }
 }
 
 step_once() {
