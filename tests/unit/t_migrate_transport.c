@@ -59,7 +59,7 @@ static void bad_hosts(void **state)
 /* ssh can ask for a password only in the terminal's group of processes, and must not end by the Ctrl-C that is for us. */
 static void a_way_at_the_terminal(void **state)
 {
-    char shell[200], said[200] = "";
+    char shell[700], said[200] = "";
     struct wire w;
     FILE *f;
     pid_t group = 0;
