@@ -115,6 +115,7 @@ static void close_save(struct save *s)
     save_pages_close(s);
     free(s->p2m);
     free(s->sent);
+    free(s->stale);
     free(s->slot);
     free(memory.data);
 }

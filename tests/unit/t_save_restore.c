@@ -4,7 +4,7 @@
  * start_info, shared_info and registers must name the same pages again. In rounds, with pages that move and go meanwhile. Streams that
  * are whole but lie are refused.
  * sources: toolstack/lib/save.c toolstack/lib/save_p2m.c toolstack/lib/save_pages.c toolstack/lib/save_vcpu.c toolstack/lib/guest_p2m.c
- * sources: toolstack/lib/restore.c toolstack/lib/restore_pages.c toolstack/lib/restore_tables.c toolstack/lib/restore_vcpu.c toolstack/lib/restore_verify.c
+ * sources: toolstack/lib/restore.c toolstack/lib/restore_pages.c toolstack/lib/restore_tables.c toolstack/lib/restore_vcpu.c toolstack/lib/restore_verify.c toolstack/lib/restore_early.c
  * sources: toolstack/lib/cpuid_fit.c toolstack/lib/trace.c toolstack/lib/restore_apart.c toolstack/lib/stream.c toolstack/lib/stream_file.c toolstack/lib/stream_xl.c
  * sources: toolstack/lib/stream_xc.c toolstack/lib/stream_state.c toolstack/lib/fault.c
  */
@@ -43,7 +43,7 @@ static uint8_t owner[FRAMES], type[FRAMES]; /* type: as in getpageframeinfo3 */
 static xen_pfn_t p2m[PAGES];                 /* the source's */
 static xen_pfn_t target_p2m[PAGES];
 static vcpu_guest_context_t context[2], restored_context[2];
-static unsigned mapped, limit_frames, pinned;
+static unsigned mapped, limit_frames, pinned, early_pins;
 static xen_pfn_t shared_frame[16];
 static struct guest_config config;
 
@@ -198,9 +198,13 @@ int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t 
 int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const uint8_t *level, size_t count)
 {
     assert_int_equal(mapped, 0);
-    for (size_t i = 0; i < count; i++)
-        type[mfns[i]] = (uint8_t)(XC_PINNED | level[i]);
-    pinned += (unsigned)count;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(owner[mfns[i]], TARGET);
+        assert_int_equal(!type[mfns[i]], level[i] != CTL_UNPIN); /* pinned once, and let go only then */
+        type[mfns[i]] = level[i] == CTL_UNPIN ? 0 : (uint8_t)(XC_PINNED | level[i]);
+        pinned += level[i] == CTL_UNPIN ? -1U : 1;
+        early_pins += level[i] == XC_L1;
+    }
     return 0;
 }
 
@@ -365,7 +369,7 @@ static int make_guest(void **state)
     memset(p2m, 0, sizeof(p2m));
     memset(target_p2m, 0, sizeof(target_p2m));
     memset(restored_context, 0, sizeof(restored_context));
-    mapped = pinned = 0;
+    mapped = pinned = early_pins = 0;
     limit_frames = FRAMES;
     config = (struct guest_config){ .memory = HAVE * 4, .maxmem = PAGES * 4, .maxvcpus = 2 };
     for (unsigned i = 0; i < HAVE; i++) {
@@ -561,6 +565,93 @@ static void test_rounds(void **state)
     free(m.data);
 }
 
+/* The stream with pauses: where a round ends the reader may do what it can do early. */
+static struct {
+    struct stream_in in;
+    size_t mark[8];
+    unsigned n, at, idles;
+} paused;
+
+static int read_paused(void *arg, const struct iovec *piece, unsigned n)
+{
+    struct stream_in *in = arg;
+    struct stream_memory *m = paused.in.arg;
+
+    if (paused.at < paused.n && m->at >= paused.mark[paused.at]) {
+        paused.at++;
+        assert_non_null(in->idle);
+        in->idle(in->idle_arg);
+    }
+    return paused.in.read(paused.in.arg, piece, n);
+}
+
+/* A table of which entries change, and one that had been a page of data before. */
+static void change_tables(uint64_t *set, unsigned turn)
+{
+    if (turn % 2)
+        page_of(P_L1)[turn] ^= 2;
+    if (turn == 3) {
+        memcpy(page_of(P_GDT + 5), page_of(P_L1), PAGE);
+        type[p2m[P_GDT + 5]] = XC_PINNED | 1;
+        set[(P_GDT + 5) / 64] |= 1ULL << (P_GDT + 5) % 64;
+    }
+    if (turn % 2)
+        set[P_L1 / 64] |= 1ULL << P_L1 % 64;
+}
+
+static void save_in_rounds(struct stream_memory *m, bool verify)
+{
+    const struct save_options o = { .config = &config, .zero = SAVE_ZERO_ALLOC, .file_header = true, .verify = verify };
+    uint64_t set[(PAGES + 63) / 64];
+    struct stream_out out;
+    struct save *s;
+
+    stream_out_memory(&out, m);
+    assert_int_equal(save_open(&s, NULL, SOURCE, &out, &o), 0);
+    for (unsigned turn = 0; turn < 6; turn++) {
+        memset(set, 0, sizeof(set));
+        if (turn) {
+            change(set, turn);
+            change_tables(set, turn);
+            guest_runs();
+        }
+        if (turn == 5)
+            make_registers();
+        assert_int_equal(turn == 5 ? save_finish(s, set, NULL) : save_round(s, turn ? set : NULL, NULL), 0);
+        paused.mark[paused.n++] = m->bytes;
+    }
+    save_close(s);
+}
+
+static void test_early(void **state)
+{
+    for (unsigned verify = 0; verify < 2; verify++) {
+        struct stream_memory m;
+        struct restored made;
+
+        make_guest(state);
+        memset(&paused, 0, sizeof(paused));
+        save_in_rounds(&m, verify);
+        stream_in_memory(&paused.in, &m);
+        struct stream_in in = { .read = read_paused, .arg = &in };
+        int rc = restore_domain(NULL, &in, &(struct restore_options){ 0 }, &made);
+
+        if (rc)
+            fail_msg("%s", fault_text());
+        assert_int_equal(paused.at, 5);
+        assert_true(early_pins >= 4); /* of the first round, and of those that brought it anew */
+        assert_int_equal(type[target_p2m[P_L1]], 0);
+        assert_int_equal(type[target_p2m[P_GDT + 5]], XC_PINNED | XC_L1);
+        assert_int_equal(target_of(P_GDT + 5)[1], target_of(P_L1)[1]);
+        pinned--;
+        p2m[P_GDT + 5] ? memcpy(page_of(P_GDT + 5), target_of(P_GDT + 5), PAGE) : NULL;
+        for (unsigned i = 1; i < 6; i += 2)
+            target_of(P_L1)[i] ^= 2;
+        check_target();
+        free(m.data);
+    }
+}
+
 /* An entry of another domain's page is left out; the save succeeds. */
 static void test_foreign(void **state)
 {
@@ -639,7 +730,7 @@ static void test_lies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_whole, make_guest), cmocka_unit_test_setup(test_rounds, make_guest),
+        cmocka_unit_test_setup(test_whole, make_guest), cmocka_unit_test_setup(test_rounds, make_guest), cmocka_unit_test_setup(test_early, make_guest),
         cmocka_unit_test_setup(test_foreign, make_guest), cmocka_unit_test_setup(test_bad_guest, make_guest),
         cmocka_unit_test_setup(test_lies, make_guest),
     };

@@ -112,7 +112,8 @@ int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote);
 int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n);
 /* Fills frames of a domain with zeroes, without mapping them. */
 int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count);
-/* Pins page tables of levels 1 to 4; level[i] belongs to mfns[i]. */
+/* Pins page tables of levels 1 to 4, or lets them go; level[i] belongs to mfns[i]. */
+#define CTL_UNPIN 5U
 int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const uint8_t *level, size_t count);
 /*
  * A virtual CPU's state beside its registers, as the hypervisor's blobs: *data is to be freed; *bytes 0 = there is nothing. Setting:

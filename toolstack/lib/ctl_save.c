@@ -43,7 +43,8 @@ int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t 
 
 int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const uint8_t *level, size_t count)
 {
-    static const unsigned cmd[] = { 0, MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE };
+    static const unsigned cmd[] = { 0, MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE,
+                                    [CTL_UNPIN] = MMUEXT_UNPIN_TABLE };
     struct mmuext_op op[OPS];
     int rc = 0;
 
@@ -51,7 +52,7 @@ int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const ui
         unsigned n = count - done < OPS ? (unsigned)(count - done) : OPS;
 
         for (unsigned i = 0; i < n; i++)
-            op[i] = (struct mmuext_op){ .cmd = cmd[level[done + i] & 7], .arg1.mfn = mfns[done + i] };
+            op[i] = (struct mmuext_op){ .cmd = cmd[level[done + i]], .arg1.mfn = mfns[done + i] };
         rc = ctl_mmuext_op(c, domid, op, n);
     }
     if (rc < 0)

@@ -160,6 +160,8 @@ static int next_piece(struct wire *w)
 
     while (!rc && h.type == WIRE_SYNC && !h.length) {
         rc = wire_send(w, WIRE_SYNCED, NULL);
+        if (!rc && w->idle)
+            w->idle(w->idle_arg);
         rc = rc ? rc : wire_take(w, &h, sizeof(h), w->silence_ms);
     }
     if (rc)

@@ -73,6 +73,14 @@ static void on_read(void *arg)
     migrate_hurry(true);
 }
 
+static void on_idle(void *arg)
+{
+    struct stream_in *in = arg;
+
+    if (in->idle)
+        in->idle(in->idle_arg);
+}
+
 static int target_receive(void *arg, struct wire *w, uint32_t *domid)
 {
     struct migrate_guest_in *g = arg;
@@ -85,7 +93,10 @@ static int target_receive(void *arg, struct wire *w, uint32_t *domid)
     struct restore_options o = { .name = name, .no_devices = true, .made = on_made, .read = on_read, .arg = g };
 
     g->wire = w;
+    w->idle = on_idle;
+    w->idle_arg = &in;
     rc = restore_domain(g->c, &in, &o, &r);
+    w->idle = NULL;
     if (rc)
         migrate_hurry(false);
     else

@@ -43,6 +43,8 @@ struct wire {
     unsigned silence_ms;
     volatile int *stop;          /* looked at while waiting; not 0: -EINTR. May be NULL */
     uint64_t sent, received;     /* bytes */
+    void (*idle)(void *arg);     /* a round has come whole, the next one takes a while. May be NULL */
+    void *idle_arg;
     unsigned char *buf;          /* of outgoing data */
     size_t used;
     unsigned char *ahead;        /* incoming data that was read and not yet asked for */

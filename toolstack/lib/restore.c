@@ -83,7 +83,7 @@ static int share(struct restore *r)
 {
     size_t head = 4096, pages = r->st.max_pages;
 
-    r->shared_bytes = head + pages * (sizeof(*r->mfn) + 1);
+    r->shared_bytes = head + pages * (sizeof(*r->mfn) + 2);
     r->shared = mmap(NULL, r->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (r->shared == MAP_FAILED) {
         r->shared = NULL;
@@ -91,6 +91,7 @@ static int share(struct restore *r)
     }
     r->mfn = (xen_pfn_t *)(void *)((uint8_t *)r->shared + head);
     r->type = (uint8_t *)(r->mfn + pages);
+    r->early = r->type + pages;
     return 0;
 }
 

@@ -18,7 +18,10 @@
 static int do_it(struct restore *r)
 {
     r->list = ctl_buffer(r->c, XC_PAGES_MAX * sizeof(*r->list));
+    r->in->idle = restore_early;
+    r->in->idle_arg = r;
     int rc = r->list ? restore_read(r) : -ENOMEM;
+    r->in->idle = NULL;
 
     trace_note("  stream read");
     if (!rc && r->o->read)

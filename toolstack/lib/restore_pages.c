@@ -85,7 +85,10 @@ static int populate(struct restore *r, const struct record *k)
 static int release(struct restore *r, uint64_t pfn)
 {
     struct xen_memory_reservation m = { .nr_extents = 1, .domid = r->domid };
+    int rc = restore_early_end(r, true); /* a table that still names it would keep it */
 
+    if (rc)
+        return rc;
     r->list[0] = r->mfn[pfn];
     set_xen_guest_handle_raw(m.extent_start, r->list);
     int got = ctl_memory_op(r->c, XENMEM_decrease_reservation, &m, sizeof(m));
@@ -102,7 +105,7 @@ static int release(struct restore *r, uint64_t pfn)
 /* The record's list: which pages are new, which go, which are empty. */
 static int sort_entries(struct restore *r, struct record *k)
 {
-    int rc = 0;
+    int rc = restore_early_undo(r, k->entry, k->n);
 
     k->n_fresh = k->n_clear = k->n_data = 0;
     for (unsigned i = 0; i < k->n && !rc; i++) {
@@ -115,6 +118,7 @@ static int sort_entries(struct restore *r, struct record *k)
         if (!there && r->mfn[pfn])
             rc = release(r, pfn);
         r->type[pfn] = (uint8_t)type;
+        r->early_new |= restore_is_table(type);
     }
     return rc ? rc : populate(r, k);
 }
@@ -220,7 +224,9 @@ int restore_read(struct restore *r)
     int rc = 0;
 
     while (!rc) {
+        r->between = true;
         rc = xc_next(&r->x);
+        r->between = false;
         if (!rc && r->x.r.type == XC_END)
             return r->x.r.bytes ? xc_bad(&r->x, "it should be empty") : restore_verify_end(r);
         rc = rc ? rc : read_record(r);

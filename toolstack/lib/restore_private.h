@@ -12,6 +12,10 @@
 #include "restore.h"
 
 #define RESTORE_PAGE 4096U
+#define RESTORE_ENTRIES 512U
+/* What restore_early.c has done with a page. */
+#define RESTORE_LOCAL 1U
+#define RESTORE_PINNED 2U
 
 /* Shared with the child: counts, and what each page of the guest is. */
 struct restore_shared {
@@ -33,6 +37,9 @@ struct restore {
     size_t shared_bytes;
     xen_pfn_t *mfn;              /* of each page, 0: it has none */
     uint8_t *type;               /* and its type in the stream */
+    uint8_t *early;              /* RESTORE_LOCAL, RESTORE_PINNED */
+    bool early_new;              /* page tables have come since it was looked at */
+    bool between;                /* it is read between two records: nothing is half done */
     bool verify;                 /* the pages that come now are to be compared with what is there */
     uint64_t compared, differ, first_differs;
     xen_pfn_t *list;             /* XC_PAGES_MAX, control calls' memory */
@@ -43,6 +50,16 @@ static inline bool restore_has(const struct restore *r, uint64_t pfn)
     return pfn < r->st.p2m_pages && r->mfn[pfn];
 }
 
+static inline bool restore_is_table(unsigned type)
+{
+    return (type & 7) >= XC_L1 && (type & 7) <= XC_L4 && type < XC_BROKEN;
+}
+
+static inline bool restore_is_pinned(unsigned type)
+{
+    return type >= XC_PINNED && type < XC_BROKEN;
+}
+
 /* restore_pages.c: libxc's stream from where r->x is: pages into the guest, the rest into r->st. */
 int restore_read(struct restore *r);
 /* restore_verify.c: a record's pages (its list is read) against the guest's; what came of it all at the stream's end. */
@@ -50,6 +67,8 @@ int restore_verify_pages(struct restore *r, const uint64_t *entry, unsigned n);
 int restore_verify_end(struct restore *r);
 /* restore_tables.c: what names frames in the guest's memory: page tables, its list of pages, start_info; and shared_info. */
 int restore_tables(struct restore *r);
+int restore_localise(struct restore *r, uint64_t pfn, uint64_t *table);
+bool restore_names_known(const struct restore *r, uint64_t pfn, const uint64_t *table); /* then it succeeds */
 int restore_p2m(struct restore *r);
 int restore_start_info(struct restore *r);
 int restore_shared_info(struct restore *r);
@@ -58,6 +77,10 @@ int restore_pins(struct restore *r);
 int restore_policy(struct restore *r);
 int restore_vcpus(struct restore *r);
 int restore_tsc(struct restore *r);
+/* restore_early.c: what can be done between rounds. undo: of pages that come anew. end: what only served to be quick is let go; all: whatever. */
+void restore_early(void *restore);
+int restore_early_undo(struct restore *r, const uint64_t *entry, unsigned n);
+int restore_early_end(struct restore *r, bool all);
 /* restore_apart.c: both of the former groups but the last, in a child or here. */
 int restore_memory(struct restore *r);
 /* A signal that would end us ends the child instead, so that what was made is taken back; between these two. */

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ENTRIES 512U
+#define ENTRIES RESTORE_ENTRIES
 #define PRESENT 1ULL
 #define FRAME_MASK 0x000ffffffffff000ULL
 #define XEN_FIRST 256U
@@ -17,19 +17,27 @@
 #define BATCH XC_PAGES_MAX
 #define IDENTITY 1U /* the two upper bits of an entry of Linux's list: a page that is its own frame */
 
-static bool is_table(unsigned type)
+static bool is_ours(const struct restore *r, uint64_t pfn, unsigned i)
 {
-    return (type & 7) >= XC_L1 && (type & 7) <= XC_L4 && type < XC_BROKEN;
+    return (r->type[pfn] & 7) != XC_L4 || i < XEN_FIRST || i > XEN_LAST;
 }
 
-static int localise(struct restore *r, uint64_t pfn, uint64_t *table)
+bool restore_names_known(const struct restore *r, uint64_t pfn, const uint64_t *table)
+{
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (is_ours(r, pfn, i) && table[i] & PRESENT && !restore_has(r, (table[i] & FRAME_MASK) >> 12))
+            return false;
+    return true;
+}
+
+int restore_localise(struct restore *r, uint64_t pfn, uint64_t *table)
 {
     unsigned level = r->type[pfn] & 7;
 
     for (unsigned i = 0; i < ENTRIES; i++) {
         uint64_t e = table[i], to = (e & FRAME_MASK) >> 12;
 
-        if (level == XC_L4 && i >= XEN_FIRST && i <= XEN_LAST)
+        if (!is_ours(r, pfn, i))
             table[i] = 0;
         else if (e & PRESENT && !restore_has(r, to))
             return fault(-EINVAL, "page table %#llx (level %u): entry %u names page %#llx, which the stream has not brought", (unsigned long long)pfn,
@@ -48,7 +56,7 @@ static int localise_batch(struct restore *r, const uint64_t *pfn, unsigned n)
     int rc = n && !at ? -EFAULT : 0;
 
     for (unsigned i = 0; i < n && !rc; i++)
-        rc = localise(r, pfn[i], at + (size_t)i * ENTRIES);
+        rc = restore_localise(r, pfn[i], at + (size_t)i * ENTRIES);
     if (at && !r->in->shared)
         ctl_unmap(r->c, at, n);
     return rc;
@@ -61,7 +69,7 @@ int restore_tables(struct restore *r)
     int rc = 0;
 
     for (uint64_t p = 0; p < r->st.p2m_pages && !rc; p++) {
-        if (!r->mfn[p] || !is_table(r->type[p]))
+        if (!r->mfn[p] || !restore_is_table(r->type[p]) || r->early[p] & RESTORE_LOCAL)
             continue;
         pfn[n++] = p;
         if (n == BATCH) {
@@ -78,7 +86,7 @@ static int check_plain(const struct restore *r, uint64_t pfn, const char *what)
 {
     if (!restore_has(r, pfn))
         return fault(-EINVAL, "%s is page %#llx, which the stream has not brought", what, (unsigned long long)pfn);
-    if (is_table(r->type[pfn]))
+    if (restore_is_table(r->type[pfn]))
         return fault(-EINVAL, "%s is page %#llx, which is a page table", what, (unsigned long long)pfn);
     return 0;
 }

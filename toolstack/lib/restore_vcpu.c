@@ -19,7 +19,7 @@ int restore_pins(struct restore *r)
     int rc = 0;
 
     for (uint64_t p = 0; p < r->st.p2m_pages && !rc; p++) {
-        if (!r->mfn[p] || r->type[p] < XC_PINNED || r->type[p] >= XC_BROKEN)
+        if (!r->mfn[p] || !restore_is_pinned(r->type[p]) || r->early[p] & RESTORE_PINNED)
             continue;
         mfn[n] = r->mfn[p];
         level[n++] = r->type[p] & 7;
@@ -28,7 +28,8 @@ int restore_pins(struct restore *r)
             n = 0;
         }
     }
-    return rc || !n ? rc : ctl_pin_tables(r->c, r->domid, mfn, level, n);
+    rc = rc || !n ? rc : ctl_pin_tables(r->c, r->domid, mfn, level, n);
+    return rc ? rc : restore_early_end(r, false);
 }
 
 static int set_policy(struct restore *r, const xen_cpuid_leaf_t *leaf, unsigned n)

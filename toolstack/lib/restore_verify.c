@@ -43,6 +43,8 @@ static int compare(struct restore *r, const uint64_t *entry, unsigned n, const u
             count(r, pfn, false);
             continue;
         }
+        if (data && r->early[pfn] & RESTORE_LOCAL && restore_localise(r, pfn, (uint64_t *)(void *)buf))
+            return -EINVAL;
         count(r, pfn, r->type[pfn] == type || !data ? data ? !memcmp(at, buf, RESTORE_PAGE) : is_zero(at) : false);
         at += RESTORE_PAGE;
     }

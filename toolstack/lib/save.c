@@ -189,6 +189,7 @@ void save_close(struct save *s)
     free(s->p2m);
     free(s->p2m_pfn);
     free(s->sent);
+    free(s->stale);
     free(s->slot);
     free(s);
 }

@@ -71,11 +71,24 @@ static int make_room(struct save *s, uint64_t pages)
     s->slot_mask = slots - 1;
     s->slot = malloc(slots * sizeof(*s->slot));
     s->sent = calloc(pages, sizeof(*s->sent));
+    s->stale = calloc(pages / 64 + 1, sizeof(*s->stale));
     s->n_pages = pages;
     if (getrandom(&s->secret, sizeof(s->secret), 0) != (ssize_t)sizeof(s->secret))
         return fault(-errno, "domain %u: saving: no random number", s->domid);
     s->secret |= 1;
-    return s->slot && s->sent ? 0 : fault(-ENOMEM, "domain %u: no memory for the list of its pages", s->domid);
+    return s->slot && s->sent && s->stale ? 0 : fault(-ENOMEM, "domain %u: no memory for the list of its pages", s->domid);
+}
+
+/*
+ * Where a page was last sent from is not where it is now: it has moved, or gone; or it had gone and is there again, which the log may
+ * have told with a round that did not yet find it in the list.
+ */
+void save_p2m_mark(struct save *s, uint64_t pfn)
+{
+    uint64_t bit = 1ULL << pfn % 64;
+    bool stale = s->sent[pfn] != (save_p2m_valid(s->p2m[pfn]) ? s->p2m[pfn] : 0);
+
+    s->stale[pfn / 64] = stale ? s->stale[pfn / 64] | bit : s->stale[pfn / 64] & ~bit;
 }
 
 int save_p2m_read(struct save *s, bool last, xen_pfn_t **frames)
@@ -101,5 +114,10 @@ int save_p2m_read(struct save *s, bool last, xen_pfn_t **frames)
         *frames = leaves;
     else
         free(leaves);
-    return same ? 0 : insert_all(s, last);
+    if (same)
+        return 0;
+    rc = insert_all(s, last);
+    for (uint64_t pfn = 0; pfn < pages && !rc; pfn++)
+        save_p2m_mark(s, pfn);
+    return rc;
 }

@@ -212,26 +212,27 @@ static void find_contents(struct save *s, struct chunk *k, struct save_count *co
 
 /* --- which pages ---------------------------------------------------------------------------------------------------------- */
 
-/* A page is in the set, or where it was last sent from is not where it is now: it has moved, or gone; or it had gone and is there
- * again, which the log may have told with a round that did not yet find it in the list. */
-static bool wanted(const struct save *s, const uint64_t *set, uint64_t pfn)
+/* Pages that are in the set, or were last sent from elsewhere; 64 at a time, since in most rounds most are neither. */
+static uint64_t wanted(const struct save *s, const uint64_t *set, uint64_t word)
 {
-    bool valid = save_p2m_valid(s->p2m[pfn]);
+    uint64_t bits = set ? set[word] : ~0ULL, out = s->stale[word];
 
-    if (valid ? s->sent[pfn] != s->p2m[pfn] : s->sent[pfn] != 0)
-        return true;
-    return valid && (!set || set[pfn / 64] >> (pfn % 64) & 1);
+    for (bits &= ~out; bits; bits &= bits - 1) {
+        uint64_t pfn = word * 64 + (unsigned)__builtin_ctzll(bits);
+
+        if (pfn < s->n_pages && save_p2m_valid(s->p2m[pfn]))
+            out |= bits & -bits;
+    }
+    return out;
 }
 
 static void choose(const struct save *s, const uint64_t *set, struct chunk *k)
 {
-    unsigned n = chunk_pages(s, k->first);
-
     k->n = 0;
     k->n_tables = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (wanted(s, set, k->first + i))
-            k->entry[k->n++] = k->first + i;
+    for (uint64_t at = k->first; at < k->first + chunk_pages(s, k->first); at += 64)
+        for (uint64_t bits = wanted(s, set, at / 64); bits; bits &= bits - 1)
+            k->entry[k->n++] = at + (unsigned)__builtin_ctzll(bits);
 }
 
 /* The types of the frames; what is not the guest's is gone. */
@@ -259,6 +260,7 @@ static void note_sent(struct save *s, struct chunk *k)
         if (is_gone && !s->sent[pfn])
             continue;
         s->sent[pfn] = is_gone ? 0 : k->partly[i] ? SAVE_AGAIN : s->p2m[pfn];
+        save_p2m_mark(s, pfn);
         k->entry[out] = k->entry[i];
         k->page[out++] = k->page[i];
     }

@@ -23,6 +23,7 @@ struct save {
     uint64_t n_pages;
     xen_pfn_t *p2m;              /* as read last */
     xen_pfn_t *sent;             /* the frame that each page was in when it was sent; 0: never; SAVE_AGAIN */
+    uint64_t *stale;             /* bits: what was sent of it is not what the list says now, so that it is sent with the next round */
     uint32_t *slot;              /* hash: frame to page number + 1 */
     uint64_t slot_mask, secret;
     uint64_t *p2m_pfn;           /* the pages that the list lies in, as they were sent */
@@ -40,6 +41,9 @@ int save_p2m_read(struct save *s, bool last, xen_pfn_t **frames);
 /* The page that is in a frame, SAVE_NONE if none is. */
 uint64_t save_p2m_find(const struct save *s, xen_pfn_t mfn);
 bool save_p2m_valid(xen_pfn_t mfn);
+
+/* Its bit of `stale` from the list and what was sent. */
+void save_p2m_mark(struct save *s, uint64_t pfn);
 
 /* --- save_pages.c --- */
 int save_pages_open(struct save *s);

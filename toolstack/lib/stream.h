@@ -34,6 +34,8 @@ struct stream_in {
     int (*skip)(void *arg, uint64_t bytes); /* takes bytes that zero_ahead() named; may be NULL if that is */
     void *arg;
     uint64_t offset;
+    void (*idle)(void *arg); /* set by who reads: its source may call it while nothing comes. May be NULL */
+    void *idle_arg;
     bool shared;        /* a process that is forked off may read on in its place: the position is the kernel's */
 };
 

@@ -13,7 +13,7 @@ ip link set eth0 master xenbr0
 ip link set xenbr0 address "52:54:00:00:01:1$me" up
 ip addr add "10.0.2.1$me/24" dev xenbr0
 ip route add default via 10.0.2.2 2>/dev/null
-ip link set eth1 up
+ip link set eth1 mtu 9000 up
 ip addr add "10.0.3.1$me/24" dev eth1
 # Whoever comes to port 8003 gets a receiver: the other end of -s "moveload to 8003". The file fault breaks it (migrate_fault.c).
 printf '#!/bin/sh\nexport ZENDO_MIGRATE_FAULT=$(cat /tmp/fault 2>/dev/null)\nrm -f /tmp/fault\nexec %s migrate-receive 2>>/tmp/receive.log\n' "$(basename "$(which xm xl | head -n 1)")" > /tmp/receive
