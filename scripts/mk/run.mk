@@ -79,12 +79,11 @@ $(B)/dom0-%-ocf.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/ocf/version $
 	mkdir -p $(B)/ocf/all/usr/lib && cp -a $(B)/ocf/root/usr/lib/ocf $(B)/ocf/all/usr/lib/
 	EXTRA=$(B)/ocf/all scripts/dom0-image.sh $(B)/kernel/$* $@
 
-# Domain 0 with what makes and serves images and volumes: Debian's qemu-nbd, qemu-storage-daemon and qemu-img, LVM with thin pools, btrfs. Not in the usual
-# image: it would be twice as big.
-$(B)/disk-tools/version: scripts/fetch-programs.sh
+# Domain 0 with what makes and serves images and volumes: QEMU's servers, LVM with thin pools, btrfs. Not in the usual image: it would be
+# twice as big.
+$(B)/disk-tools/version: scripts/fetch-programs.sh scripts/disk-tools.list
 	rm -rf $(@D)
-	scripts/fetch-programs.sh $(@D) qemu-utils qemu-system-common lvm2 thin-provisioning-tools btrfs-progs e2fsprogs -- usr/bin/qemu-nbd \
-	  usr/bin/qemu-img usr/bin/qemu-storage-daemon sbin/lvm sbin/dmsetup usr/sbin/pdata_tools sbin/mkfs.btrfs sbin/mke2fs sbin/e2fsck
+	scripts/fetch-programs.sh $(@D) $(shell cat scripts/disk-tools.list)
 $(B)/dom0-%-disks.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/disk-tools/version scripts/disk-tools.sh $(DOM0_SRC)
 	scripts/disk-tools.sh $(B)/toolstack-root $(B)/disk-tools/root $(B)/disk-tools/all
 	EXTRA=$(B)/disk-tools/all MODULES="btrfs dm-thin-pool dm-snapshot" scripts/dom0-image.sh $(B)/kernel/$* $@

@@ -247,16 +247,21 @@ int nbd_orders(const struct nbd_server *s, struct qmp **q)
     return rc;
 }
 
-int nbd_snapshot(struct qmp *q, bool make, const char *name)
+static char ordered[256];
+int nbd_snapshot_begin(struct qmp *q, bool make, const char *name)
 {
-    char command[256];
+    assert_non_null(q);
+    snprintf(ordered, sizeof(ordered), make ? "cp disks/a.img disks/a.img.d/%s" : "rm disks/a.img.d/%s", name);
+    return step(make ? "order" : "order-delete");
+}
 
+int qmp_finish(struct qmp *q)
+{
     assert_non_null(q);
     if (refuses)
         return fault(-EREMOTEIO, "refused");
-    snprintf(command, sizeof(command), make ? "cp disks/a.img disks/a.img.d/%s" : "rm disks/a.img.d/%s", name);
-    assert_int_equal(system(command), 0);
-    return step(make ? "order" : "order-delete");
+    assert_int_equal(system(ordered), 0);
+    return step("done");
 }
 
 void qmp_close(struct qmp *q)

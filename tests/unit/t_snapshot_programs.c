@@ -43,7 +43,7 @@ static void test_lvm(void **state)
     create("one");
     assert_string_equal(events, "config attached thin open round suspend hold set release finish resume close ");
     assert_string_equal(get("disks/vg/root.one"), "root at first");
-    assert_string_equal(get("disks/log"), "lvcreate -q -s -n root.one vg/root\n");
+    assert_string_equal(get("disks/log"), "lvcreate -q -s -ky -n root.one vg/root\n");
     put("disks/vg/root", "root later");
     assert_int_equal(revert("one"), 0);
     assert_string_equal(get("disks/vg/root"), "root at first");
@@ -94,6 +94,14 @@ static void make_qcow2(void)
     n_disks = 1;
 }
 
+/* The file system shares blocks of the second disk only. */
+static int only_second(int to, int from)
+{
+    char first = 0;
+
+    return pread(from, &first, 1, 0) == 1 && first == 'b' ? pretend_clone(to, from) : -EOPNOTSUPP;
+}
+
 static void test_qcow2(void **state)
 {
     struct snapshot_info *l;
@@ -128,7 +136,7 @@ static void test_qcow2_by_order(void **state)
     make_qcow2();
     served = daemon_serves = true;
     create("one");
-    assert_string_equal(events, "config attached connect open round suspend order finish resume close ");
+    assert_string_equal(events, "config attached connect open round suspend order finish done resume close ");
     refuses = true;
     assert_int_equal(snapshot_create(NULL, number, "two", &options, &cost), -EREMOTEIO);
     assert_non_null(strstr(fault_text(), "disk xvda: snapshot 'two' in the image"));
@@ -136,9 +144,30 @@ static void test_qcow2_by_order(void **state)
     refuses = false;
     *events = 0;
     assert_int_equal(snapshot_delete(NULL, "demo", "one"), 0);
-    assert_string_equal(events, "connect order-delete ");
+    assert_string_equal(events, "connect order-delete done ");
     assert_int_equal(connections, 0);
     assert_int_equal(sh("test -z \"$(ls disks/a.img.d)\""), 0);
+}
+
+/* An order that has been given is awaited, whatever fails meanwhile, and what it made is taken away. */
+static void test_qcow2_fails_at(void **state)
+{
+    for (int i = 3; i <= 9; i++) {
+        setup(NULL);
+        make_qcow2();
+        served = daemon_serves = true;
+        n_disks = 2;
+        disks[1].format = DISK_RAW;
+        can_share = true;
+        snap_clone = only_second;
+        fail_at = i;
+        assert_int_equal(snapshot_create(NULL, number, "one", &options, &cost), -EIO);
+        assert_non_null(strstr(fault_text(), "fails"));
+        assert_false(suspended);
+        assert_int_equal(connections, 0);
+        assert_int_equal(sh("test -z \"$(ls disks/a.img.d disks | grep one)\""), 0);
+        assert_int_equal(count(), 0);
+    }
 }
 
 static void test_no_program(void **state)
@@ -158,7 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_lvm, setup), cmocka_unit_test_setup(test_lvm_fails_at, setup), cmocka_unit_test_setup(test_qcow2, setup),
-        cmocka_unit_test_setup(test_qcow2_by_order, setup), cmocka_unit_test_setup(test_no_program, setup),
+        cmocka_unit_test_setup(test_qcow2_by_order, setup), cmocka_unit_test_setup(test_qcow2_fails_at, setup), cmocka_unit_test_setup(test_no_program, setup),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);

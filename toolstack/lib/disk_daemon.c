@@ -99,11 +99,11 @@ int nbd_orders(const struct nbd_server *s, struct qmp **q)
     return qmp_open(q, path);
 }
 
-int nbd_snapshot(struct qmp *q, bool make, const char *name)
+int nbd_snapshot_begin(struct qmp *q, bool make, const char *name)
 {
     struct json_object *o = json_object_new_object();
 
     json_object_object_add(o, "device", json_object_new_string(NODE));
     json_object_object_add(o, "name", json_object_new_string(name));
-    return qmp_order(q, make ? "blockdev-snapshot-internal-sync" : "blockdev-snapshot-delete-internal-sync", o);
+    return qmp_begin(q, make ? "blockdev-snapshot-internal-sync" : "blockdev-snapshot-delete-internal-sync", o);
 }

@@ -99,6 +99,96 @@ void nbd_path(int number, const char *what, char *out, size_t size)
     snprintf(out, size, "/run/zendo/nbd%d.%s", number, what);
 }
 
+/* --- which server, and its end ------------------------------------------------------------------------------------------ */
+
+/* The words of a process; false: there is none, or it is no server of images. */
+static bool nbd_words(int pid, char *out, size_t size, size_t *bytes)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    FILE *f = fopen(path, "re");
+
+    if (!f)
+        return false;
+    *bytes = fread(out, 1, size - 1, f);
+    fclose(f);
+    out[*bytes] = 0;
+    return strstr(out, "qemu-nbd") || strstr(out, DAEMON);
+}
+
+/* qemu-nbd's words: the last one is the image. */
+static void nbd_take_word(const char *word, struct nbd_server *s)
+{
+    if (!strncmp(word, "--format=", 9))
+        snprintf(s->format, sizeof(s->format), "%.15s", word + 9);
+    s->readonly |= !strcmp(word, "--read-only");
+    snprintf(s->path, sizeof(s->path), "%.511s", word);
+}
+
+/* A daemon has to be told to end: it must be the one that was started with this very file, whatever number its process has. */
+static bool nbd_read(int number, struct nbd_server *s)
+{
+    char path[64], words[2048];
+    size_t bytes = 0;
+    bool own = false;
+
+    *s = (struct nbd_server){ .number = number };
+    nbd_path(number, "pid", path, sizeof(path));
+    FILE *f = fopen(path, "re");
+
+    if (!f)
+        return false;
+    bool got = fscanf(f, "%d", &s->pid) == 1 && nbd_words(s->pid, words, sizeof(words), &bytes);
+
+    fclose(f);
+    s->daemon = got && strstr(words, DAEMON);
+    for (char *w = words; got && w < words + bytes; w += strlen(w) + 1) {
+        own |= !strcmp(w, path);
+        if (!s->daemon)
+            nbd_take_word(w, s);
+        else
+            nbd_daemon_word(w, s);
+    }
+    return got && (own || !s->daemon);
+}
+
+static bool nbd_alive(int pid)
+{
+    char words[2048];
+    size_t bytes;
+
+    return nbd_words(pid, words, sizeof(words), &bytes);
+}
+
+static int nbd_wait_end(const struct nbd_server *s)
+{
+    uint64_t until = store_clock_ms() + NBD_START_MS;
+
+    while (nbd_alive(s->pid)) {
+        if (store_clock_ms() >= until)
+            return fault(-ETIMEDOUT, "disk %s: its server (process %d) does not end", s->path, s->pid);
+        usleep(2000);
+    }
+    return 0;
+}
+
+/* qemu-nbd has ended with its connection. */
+static void nbd_end_daemon(int number)
+{
+    struct nbd_server s;
+
+    if (!nbd_read(number, &s) || !s.daemon)
+        return;
+    kill(s.pid, SIGTERM);
+    if (nbd_wait_end(&s)) {
+        warn("%s", fault_text());
+        fault_clear();
+    }
+}
+
+/* --- serving ---------------------------------------------------------------------------------------------------------------- */
+
 /* Ends by itself when its connection does. */
 static int nbd_start(const struct nbd_server *s)
 {
@@ -122,13 +212,17 @@ static int nbd_serve(const struct nbd_server *s, struct nbd_export *e)
     char path[64];
 
     mkdir("/run/zendo", 0755);
+    nbd_end_daemon(s->number); /* one that was left */
     nbd_path(s->number, "pid", path, sizeof(path));
     unlink(path);
     nbd_path(s->number, "sock", path, sizeof(path));
     unlink(path);
     int rc = nbd_daemon_can(s) ? nbd_daemon_start(s) : nbd_start(s);
 
-    return rc ? rc : nbd_connect(path, e);
+    rc = rc ? rc : nbd_connect(path, e);
+    if (rc < 0)
+        nbd_end_daemon(s->number);
+    return rc;
 }
 
 int nbd_attach(const struct disk_config *d, const struct disk_source *src, char *node)
@@ -149,6 +243,8 @@ int nbd_attach(const struct disk_config *d, const struct disk_source *src, char 
         return fd;
     rc = nbd_link_add(s.number, fd, &e);
     close(fd);
+    if (rc)
+        nbd_end_daemon(s.number);
     uint64_t until = store_clock_ms() + NBD_START_MS;
     while (!rc && (!nbd_connected((unsigned)s.number) || !nbd_size((unsigned)s.number))) {
         if (store_clock_ms() >= until) {
@@ -162,51 +258,6 @@ int nbd_attach(const struct disk_config *d, const struct disk_source *src, char 
 
 /* --- an image out of its server's hands ------------------------------------------------------------------------------- */
 
-/* The words of a process; false: there is none, or it is no server of images. */
-static bool nbd_words(int pid, char *out, size_t size, size_t *bytes)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-    FILE *f = fopen(path, "re");
-
-    if (!f)
-        return false;
-    *bytes = fread(out, 1, size - 1, f);
-    fclose(f);
-    out[*bytes] = 0;
-    return strstr(out, "qemu-nbd") || strstr(out, DAEMON);
-}
-
-static bool nbd_read(int number, struct nbd_server *s)
-{
-    char path[64], words[2048];
-    size_t bytes = 0;
-
-    *s = (struct nbd_server){ .number = number };
-    nbd_path(number, "pid", path, sizeof(path));
-    FILE *f = fopen(path, "re");
-
-    if (!f)
-        return false;
-    bool got = fscanf(f, "%d", &s->pid) == 1 && nbd_words(s->pid, words, sizeof(words), &bytes);
-
-    fclose(f);
-    s->daemon = got && strstr(words, DAEMON);
-    for (char *w = words; got && w < words + bytes; w += strlen(w) + 1) {
-        if (s->daemon) {
-            if (nbd_daemon_word(w, s))
-                break;
-            continue;
-        }
-        if (!strncmp(w, "--format=", 9))
-            snprintf(s->format, sizeof(s->format), "%.15s", w + 9);
-        s->readonly |= !strcmp(w, "--read-only");
-        snprintf(s->path, sizeof(s->path), "%.511s", w); /* the last one is the image */
-    }
-    return got;
-}
-
 int nbd_find(const char *path, struct nbd_server *s)
 {
     struct stat wanted, st;
@@ -218,32 +269,11 @@ int nbd_find(const char *path, struct nbd_server *s)
     return -1;
 }
 
-static bool nbd_alive(int pid)
-{
-    char words[2048];
-    size_t bytes;
-
-    return nbd_words(pid, words, sizeof(words), &bytes);
-}
-
-static int nbd_wait_end(const struct nbd_server *s)
-{
-    uint64_t until = store_clock_ms() + NBD_START_MS;
-
-    while (nbd_alive(s->pid)) {
-        if (store_clock_ms() >= until)
-            return fault(-ETIMEDOUT, "disk %s: its server (process %d) does not end", s->path, s->pid);
-        usleep(2000);
-    }
-    return 0;
-}
-
 /* A device that was not set up by netlink is let go by ioctl. */
 void nbd_detach(const char *node)
 {
     int number = -1, fd = open(node, O_RDWR | O_CLOEXEC);
     static const char *const files[] = { "sock", "qmp", "pid" };
-    struct nbd_server s;
     char path[64];
 
     if (fd < 0)
@@ -255,13 +285,7 @@ void nbd_detach(const char *node)
         ioctl(fd, NBD_CLEAR_SOCK);
     }
     close(fd);
-    if (nbd_read(number, &s) && s.daemon) {
-        kill(s.pid, SIGTERM);
-        if (nbd_wait_end(&s)) {
-            warn("%s", fault_text());
-            fault_clear();
-        }
-    }
+    nbd_end_daemon(number);
     for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         nbd_path(number, files[i], path, sizeof(path));
         unlink(path);

@@ -67,10 +67,10 @@ bool nbd_daemon_can(const struct nbd_server *s);
 int nbd_daemon_start(const struct nbd_server *s);
 /* Is this word of its command line the image? Then path, format and readonly are filled in. */
 bool nbd_daemon_word(const char *word, struct nbd_server *s);
-/* A connection for orders (qmp_close() it), and the order to make or take away a snapshot within the image; the guest may have it open. */
+/* A connection for orders (qmp_close() it), and the order to make or take away a snapshot within the image; the guest may have it open. qmp_finish() it. */
 struct qmp;
 int nbd_orders(const struct nbd_server *s, struct qmp **q);
-int nbd_snapshot(struct qmp *q, bool make, const char *name);
+int nbd_snapshot_begin(struct qmp *q, bool make, const char *name);
 
 /* --- the kernel's side (disk_nbd_link.c) --- */
 

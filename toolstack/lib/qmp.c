@@ -19,6 +19,7 @@
 struct qmp {
     int fd;
     char path[108];
+    char order[64];     /* the last one */
     size_t got;         /* bytes in line[] that have been received */
     size_t used;        /* of them, those of the line given last */
     char line[LINE_MAX_BYTES];
@@ -45,8 +46,8 @@ static int next_line(struct qmp *q)
     return 0;
 }
 
-/* The answer; events before it are passed over. */
-static int answer(struct qmp *q, const char *order)
+/* Events before the answer are passed over. */
+int qmp_finish(struct qmp *q)
 {
     struct json_object *e, *text;
     int rc = -EPROTO;
@@ -60,18 +61,20 @@ static int answer(struct qmp *q, const char *order)
         if (object && json_object_object_get_ex(o, "return", NULL))
             rc = 0;
         else if (object && json_object_object_get_ex(o, "error", &e))
-            rc = fault(-EREMOTEIO, "%s: %s is refused: %s", q->path, order,
+            rc = fault(-EREMOTEIO, "%s: %s is refused: %s", q->path, q->order,
                        json_object_object_get_ex(e, "desc", &text) ? json_object_get_string(text) : "without a word");
         json_object_put(o);
         if (rc != -EPROTO)
             return rc;
     }
-    return fault(rc, "%s: %s is not answered", q->path, order);
+    return fault(rc, "%s: %s is not answered", q->path, q->order);
 }
 
-int qmp_order(struct qmp *q, const char *order, struct json_object *arguments)
+int qmp_begin(struct qmp *q, const char *order, struct json_object *arguments)
 {
     struct json_object *o = json_object_new_object();
+
+    snprintf(q->order, sizeof(q->order), "%s", order);
 
     json_object_object_add(o, "execute", json_object_new_string(order));
     if (arguments)
@@ -81,7 +84,14 @@ int qmp_order(struct qmp *q, const char *order, struct json_object *arguments)
     bool sent = send(q->fd, text, bytes, MSG_NOSIGNAL | MSG_MORE) == (ssize_t)bytes && send(q->fd, "\n", 1, MSG_NOSIGNAL) == 1;
 
     json_object_put(o);
-    return sent ? answer(q, order) : fault(-EPIPE, "%s: the daemon does not listen", q->path);
+    return sent ? 0 : fault(-EPIPE, "%s: the daemon does not listen", q->path);
+}
+
+int qmp_order(struct qmp *q, const char *order, struct json_object *arguments)
+{
+    int rc = qmp_begin(q, order, arguments);
+
+    return rc ? rc : qmp_finish(q);
 }
 
 int qmp_open(struct qmp **out, const char *socket_path)

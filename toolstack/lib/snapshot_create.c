@@ -156,18 +156,41 @@ static int rounds(struct making *m)
 
 /* --- the pause --------------------------------------------------------------------------------------------------------------- */
 
+/* They are awaited in any case; the text is the first failure's. */
+static int finish_disks(struct making *m, int rc)
+{
+    char *text = rc ? strdup(fault_text()) : NULL;
+
+    if (rc)
+        fault_clear();
+    int disks = snap_disks_finish(&m->meta.disks);
+
+    if (rc) {
+        fault_clear();
+        fault(rc, "%s", text ? text : "no memory");
+    }
+    free(text);
+    return disks;
+}
+
 static int while_suspended(struct making *m)
 {
     struct save_count count = { 0 };
     uint64_t start = now_us();
     int rc = snap_disks_make(&m->meta.disks);
 
+    if (rc)
+        return rc;
     m->cost->disks_us = now_us() - start;
-    if (!rc && m->log.on && logdirty_take(&m->log, 1) < 0)
+    if (m->log.on && logdirty_take(&m->log, 1) < 0)
         rc = -EIO;
     rc = rc ? rc : save_finish(m->save, m->log.on ? m->log.map : NULL, &count);
+    start = now_us();
+    int disks = finish_disks(m, rc);
+
+    m->cost->disks_us += now_us() - start;
     m->cost->last_pages = count.pages;
-    return rc;
+    return rc ? rc : disks;
 }
 
 /* A guest that does not go on exists in the snapshot alone: then that stays. */

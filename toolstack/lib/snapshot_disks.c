@@ -37,7 +37,7 @@ static void unchanged_drop(struct snap_disk *d)
 {
 }
 
-const struct snap_method snap_unchanged = { "unchanged", unchanged_plan, unchanged, unchanged, unchanged, unchanged_check, unchanged, unchanged,
+const struct snap_method snap_unchanged = { "unchanged", unchanged_plan, unchanged, unchanged, NULL, unchanged, unchanged_check, unchanged, unchanged,
     unchanged, unchanged_drop };
 
 static const struct snap_method *const methods[] = { &snap_reflink, &snap_lvm, &snap_qcow2, &snap_copy, &snap_unchanged, NULL };
@@ -159,17 +159,43 @@ void snap_disks_flush(const struct snap_disks *all)
     }
 }
 
-int snap_disks_make(struct snap_disks *all)
+static int make_some(struct snap_disks *all, bool in_halves)
 {
     int rc = 0;
 
     for (unsigned i = 0; i < all->n && !rc; i++) {
+        if (in_halves == !all->disk[i].how->finish)
+            continue;
         rc = all->disk[i].how->make(&all->disk[i]);
         all->disk[i].made |= !rc;
     }
-    if (rc)
-        after_failure(all, take_away);
     return rc;
+}
+
+/* What has been begun goes on beside the rest. */
+int snap_disks_make(struct snap_disks *all)
+{
+    int rc = make_some(all, true);
+
+    rc = rc ? rc : make_some(all, false);
+    if (rc) {
+        snap_disks_finish(all);
+        after_failure(all, take_away);
+    }
+    return rc;
+}
+
+/* All are awaited, whichever fails. */
+int snap_disks_finish(struct snap_disks *all)
+{
+    int first = 0;
+
+    for (unsigned i = 0; i < all->n; i++) {
+        int rc = all->disk[i].how->finish && all->disk[i].made ? all->disk[i].how->finish(&all->disk[i]) : 0;
+
+        first = first ? first : rc;
+    }
+    return first;
 }
 
 int snap_disks_settle(struct snap_disks *all)

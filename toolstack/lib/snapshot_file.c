@@ -228,7 +228,7 @@ static int reflink_prepare(struct snap_disk *d)
     return rc ? rc : sync_file(d->fresh);
 }
 
-const struct snap_method snap_reflink = { "reflink", reflink_plan, ready, reflink_make, settle, check, remove_copy, reflink_prepare, swap, drop };
+const struct snap_method snap_reflink = { "reflink", reflink_plan, ready, reflink_make, NULL, settle, check, remove_copy, reflink_prepare, swap, drop };
 
 /* --- copying ------------------------------------------------------------------------------------------------------------------- */
 
@@ -250,4 +250,4 @@ static int copy_prepare(struct snap_disk *d)
     return rc ? rc : sync_file(d->fresh);
 }
 
-const struct snap_method snap_copy = { "copy", copy_plan, ready, copy_make, settle, check, remove_copy, copy_prepare, swap, drop };
+const struct snap_method snap_copy = { "copy", copy_plan, ready, copy_make, NULL, settle, check, remove_copy, copy_prepare, swap, drop };

@@ -107,12 +107,12 @@ static int find_number(struct snap_disk *d)
     return 0;
 }
 
-/* LVM does not activate it (that would take -kn), so that the kernel can give it up. */
+/* -ky: LVM does not activate it, so that the pool can give it up. */
 static int ready(struct snap_disk *d)
 {
     int rc = thin_find(d->target, &d->thin);
 
-    rc = rc ? fault(rc, "disk %s", d->vdev) : LVM(d, "lvcreate", "-q", "-s", "-n", lv_of(d->copy), d->origin);
+    rc = rc ? fault(rc, "disk %s", d->vdev) : LVM(d, "lvcreate", "-q", "-s", "-ky", "-n", lv_of(d->copy), d->origin);
     if (rc)
         return rc;
     d->made = true;
@@ -223,4 +223,4 @@ static int swap(struct snap_disk *d)
     return 0;
 }
 
-const struct snap_method snap_lvm = { "lvm-thin", plan, ready, make, settle, check, remove_copy, prepare, swap, drop };
+const struct snap_method snap_lvm = { "lvm-thin", plan, ready, make, NULL, settle, check, remove_copy, prepare, swap, drop };

@@ -40,7 +40,8 @@ struct disk_source;
  * A way of setting a disk down. 0 or a negative error with fault(); all but make() may be slow.
  *   plan     is this the way for that disk? 1 yes, copy is filled in; 0 no; negative: no way can do it
  *   ready    the guest runs: whatever spares time in make()
- *   make     the guest stands still and asks for nothing more
+ *   make     the guest stands still and asks for nothing more; what goes on by itself may be awaited by
+ *   finish   (NULL: make() has done it all) before the guest goes on; also after a failure elsewhere
  *   settle   to stable storage; the guest may run
  *   check    the copy is there
  *   remove   takes it away; that it is gone already is no failure
@@ -53,6 +54,7 @@ struct snap_method {
     int (*plan)(struct snap_disk *d, const struct disk_source *src, const char *snap, const struct snapshot_options *o);
     int (*ready)(struct snap_disk *d);
     int (*make)(struct snap_disk *d);
+    int (*finish)(struct snap_disk *d);
     int (*settle)(struct snap_disk *d);
     int (*check)(struct snap_disk *d);
     int (*remove)(struct snap_disk *d);
@@ -77,8 +79,9 @@ int snap_disks_plan(struct snap_disks *all, const struct guest_config *cfg, cons
 int snap_disks_ready(struct snap_disks *all);
 /* Writes what domain 0 still keeps of their files, so that it has not to be written in the pause; silent. */
 void snap_disks_flush(const struct snap_disks *all);
-/* If one fails all are taken away again. */
+/* If one fails all are taken away again. In two halves: the second waits, so that other things can be done between. */
 int snap_disks_make(struct snap_disks *all);
+int snap_disks_finish(struct snap_disks *all);
 int snap_disks_settle(struct snap_disks *all);
 int snap_disks_check(struct snap_disks *all);
 /* Carries on after a failure and gives the first. */

@@ -82,25 +82,27 @@ static int has(const struct snap_disk *d, const char *name, uint64_t *bytes)
     return rc;
 }
 
-/* By order; the connection may be there already. */
-static int by_order(struct snap_disk *d, const struct nbd_server *s, bool make, const char *name)
+static int order_over(struct snap_disk *d, int rc)
 {
-    int rc = d->orders ? 0 : nbd_orders(s, &d->orders);
-
-    rc = rc ? rc : nbd_snapshot(d->orders, make, name);
     qmp_close(d->orders);
     d->orders = NULL;
-    return rc ? fault(rc, "disk %s: snapshot '%s' in the image %s", d->vdev, name, d->target) : 0;
+    return rc ? fault(rc, "disk %s: snapshot '%s' in the image %s", d->vdev, d->copy, d->target) : 0;
 }
 
-/* "-c" or "-d", also while a guest uses it. */
-static int with_image(struct snap_disk *d, const char *what, const char *name)
+static int order_removal(struct snap_disk *d, const struct nbd_server *s)
+{
+    int rc = nbd_orders(s, &d->orders);
+
+    rc = rc ? rc : nbd_snapshot_begin(d->orders, false, d->copy);
+    rc = rc ? rc : qmp_finish(d->orders);
+    return order_over(d, rc);
+}
+
+/* Does something to the image while nobody has it. */
+static int with_image(const struct snap_disk *d, const char *what, const char *name)
 {
     struct nbd_server s;
-    bool served = !d->orders && nbd_find(d->target, &s) >= 0;
-
-    if (d->orders || (served && s.daemon))
-        return by_order(d, &s, what[1] == 'c', name);
+    bool served = nbd_find(d->target, &s) >= 0;
     int rc = served ? nbd_let_go(&s) : 0;
 
     if (rc)
@@ -135,7 +137,16 @@ static int ready(struct snap_disk *d)
 
 static int make(struct snap_disk *d)
 {
-    return with_image(d, "-c", d->copy);
+    if (!d->orders)
+        return with_image(d, "-c", d->copy);
+    int rc = nbd_snapshot_begin(d->orders, true, d->copy);
+
+    return rc ? order_over(d, rc) : 0;
+}
+
+static int finish(struct snap_disk *d)
+{
+    return d->orders ? order_over(d, qmp_finish(d->orders)) : 0;
 }
 
 /* Both write it through. */
@@ -157,6 +168,10 @@ static int remove_copy(struct snap_disk *d)
         return 0;
     int there = has(d, d->copy, NULL);
 
+    struct nbd_server s;
+
+    if (there > 0 && nbd_find(d->target, &s) >= 0 && s.daemon)
+        return order_removal(d, &s);
     return there > 0 ? with_image(d, "-d", d->copy) : there;
 }
 
@@ -175,4 +190,4 @@ static void drop(struct snap_disk *d)
 {
 }
 
-const struct snap_method snap_qcow2 = { "qcow2", plan, ready, make, settle, check, remove_copy, prepare, swap, drop };
+const struct snap_method snap_qcow2 = { "qcow2", plan, ready, make, finish, settle, check, remove_copy, prepare, swap, drop };

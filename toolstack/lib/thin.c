@@ -99,8 +99,5 @@ int thin_set(const struct thin *t, uint32_t id)
         return fault(rc, "thin volume %u: its pool does not give it up: %s", id, strerror(-rc));
     snprintf(from, sizeof(from), " %u", t->id);
     rc = message(t, "create_snap", id, from);
-    if (!rc)
-        return 0;
-    message(t, "create_thin", id, "");
-    return fault(rc, "thin volume %u: its pool makes no snapshot %u of it: %s", t->id, id, strerror(-rc));
+    return rc ? fault(rc, "thin volume %u: its pool makes no snapshot %u of it: %s", t->id, id, strerror(-rc)) : 0;
 }

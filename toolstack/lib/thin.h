@@ -23,7 +23,7 @@ int thin_look(const char *node, dev_t device, struct thin *t);
 /* Lets what is under way finish, and holds back what comes; and lets it go on. */
 int thin_suspend(const struct thin *t, bool on);
 /*
- * The volume number `id` of the pool, which nobody has active, becomes what t is at this moment. t is suspended. If it fails there is a volume of
- * that number still, so that LVM can take it away.
+ * The volume number `id` of the pool, which nobody has active, becomes what t is at this moment. t is suspended. If it fails half way the pool has no
+ * volume of that number any more; lvremove does not mind.
  */
 int thin_set(const struct thin *t, uint32_t id);
