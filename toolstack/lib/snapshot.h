@@ -28,6 +28,7 @@ struct snapshot_options {
 
 /* What making one cost. */
 struct snapshot_cost {
+    uint64_t suspend_us;        /* how long its kernel took to stop */
     uint64_t pause_us;          /* from the guest's stopping to its going on */
     uint64_t disks_us;          /* of these for the disks */
     uint64_t memory_bytes;      /* of the file, without its holes */

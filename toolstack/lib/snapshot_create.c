@@ -215,11 +215,14 @@ static int take(struct making *m)
 {
     int rc = snap_check_stop();
 
+    uint64_t asked = now_us();
+
     rc = rc ? rc : domain_suspend(m->c, m->domid, SUSPEND_MS);
     if (rc)
         return rc;
     uint64_t start = now_us();
 
+    m->cost->suspend_us = start - asked;
     m->cost->pause_us = 1;
     rc = while_suspended(m);
     go_on(m, start, rc);

@@ -63,6 +63,7 @@ static int print_cost(const char *name, const char *snap, const struct snapshot_
 
         json_object_object_add(o, "guest", xm_json_string(name));
         json_object_object_add(o, "snapshot", xm_json_string(snap));
+        json_object_object_add(o, "suspend_us", json_object_new_int64((int64_t)cost->suspend_us));
         json_object_object_add(o, "pause_us", json_object_new_int64((int64_t)cost->pause_us));
         json_object_object_add(o, "disks_us", json_object_new_int64((int64_t)cost->disks_us));
         json_object_object_add(o, "rounds", json_object_new_int64(cost->rounds));
@@ -72,9 +73,9 @@ static int print_cost(const char *name, const char *snap, const struct snapshot_
         return 0;
     }
     size_text(cost->memory_bytes, size, sizeof(size));
-    printf("snapshot '%s' of guest '%s': the guest stood still for %llu ms (disks %llu ms, %llu pages after %u rounds); its memory takes %s\n", snap, name,
-           (unsigned long long)cost->pause_us / 1000, (unsigned long long)cost->disks_us / 1000, (unsigned long long)cost->last_pages,
-           cost->rounds, size);
+    printf("snapshot '%s' of guest '%s': the guest stood still for %llu ms (disks %llu ms, %llu pages after %u rounds), its kernel suspended in %llu ms; its memory takes %s\n",
+           snap, name, (unsigned long long)cost->pause_us / 1000, (unsigned long long)cost->disks_us / 1000, (unsigned long long)cost->last_pages,
+           cost->rounds, (unsigned long long)cost->suspend_us / 1000, size);
     return 0;
 }
 
