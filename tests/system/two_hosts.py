@@ -313,7 +313,7 @@ class TwoHosts:
         self.disk = Disk(disk_mb)
         self.udp = free_port(socket.SOCK_DGRAM)
         self.tcp = free_port()
-        self.hosts, self.probe = [], None
+        self.hosts, self.probe, self.world = [], None, None
         self.switch = Switch(self.folder, ("lan1", "lan2", "world"))
 
     def command(self, n):
@@ -325,12 +325,19 @@ class TwoHosts:
         argv += ["-netdev", "stream,id=n0,server=off,%slan%d" % (place, n), "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:00:02:1%d,addr=4" % n,
                  "-netdev", "stream,id=n1,server=%s,%slink" % ("on" if n == 1 else "off", place),
                  "-device", "virtio-net-pci,netdev=n1,mac=52:54:00:00:03:1%d,addr=5" % n]
-        if n == 1:
-            argv += ["-netdev", "user,id=world,hostfwd=udp:127.0.0.1:%d-%s:6000,hostfwd=tcp:127.0.0.1:%d-%s:6000" % (self.udp, GUEST, self.tcp, GUEST),
-                     "-netdev", "stream,id=w,server=off,%sworld" % place, "-netdev", "hubport,id=h1,hubid=0,netdev=world",
-                     "-netdev", "hubport,id=h2,hubid=0,netdev=w"]
         return argv + ["-kernel", self.hv, "-append", "console=com1 com1=115200,8n1 dom0_mem=%s" % self.dom0_mem,
                        "-initrd", "%s/kernel/%s/vmlinuz %s,%s/dom0-%s%s.gz" % (BUILD, self.flavour, words.replace(",", ",,"), BUILD, self.flavour, self.extra)]
+
+    def start_world(self):
+        """QEMU's user network, in a machine without a processor: in one of the hosts it would take that one's time."""
+        forward = "udp:127.0.0.1:%d-%s:6000,hostfwd=tcp:127.0.0.1:%d-%s:6000" % (self.udp, GUEST, self.tcp, GUEST)
+        os.makedirs(LOGS, exist_ok=True)
+        log = open(os.path.join(LOGS, self.name + "-world.log"), "wb")
+        return subprocess.Popen(["qemu-system-x86_64", "-machine", "none", "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none",
+                                 "-netdev", "user,id=world,hostfwd=" + forward,
+                                 "-netdev", "stream,id=w,server=off,addr.type=unix,addr.path=%s/world" % self.folder,
+                                 "-netdev", "hubport,id=h1,hubid=0,netdev=world", "-netdev", "hubport,id=h2,hubid=0,netdev=w"],
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent)
 
     def start(self, n):
         os.makedirs(LOGS, exist_ok=True)
@@ -343,6 +350,7 @@ class TwoHosts:
 
     def __enter__(self):
         try:
+            self.world = self.start_world()
             self.start(1)
             for _ in range(100):                   # the second one connects to the first one's socket
                 if os.path.exists(self.folder + "/link"):
@@ -365,6 +373,9 @@ class TwoHosts:
             self.probe.close()
         for h in self.hosts:
             h.kill()
+        if self.world:
+            self.world.kill()
+            self.world.wait()
         self.switch.stop = True
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -137,6 +137,29 @@ static void test_errors(void **state)
     }
 }
 
+static void test_device_order(void **state)
+{
+    static const char networks_first[] = "vif\0suspend\0vbd", by_name[] = "suspend\0vbd\0vif";
+    static const char *const kinds[] = { "vbd", "vif", "suspend" };
+    char data[XENSTORE_PAYLOAD_MAX], path[64];
+    size_t len, i;
+
+    for (i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "/local/domain/1/device/%s", kinds[i]);
+        store_mkdir(&store, &zero, NULL, path);
+        snprintf(path, sizeof path, "/local/domain/1/data/%s", kinds[i]);
+        store_mkdir(&store, &zero, NULL, path);
+    }
+    assert_int_equal(guest_ask(XS_DIRECTORY, "device", 7, data, &len), XS_DIRECTORY);
+    assert_int_equal(len, sizeof networks_first);
+    assert_memory_equal(data, networks_first, len);
+    assert_int_equal(guest_ask(XS_DIRECTORY, "/local/domain/1/device", 23, data, &len), XS_DIRECTORY);
+    assert_memory_equal(data, networks_first, len);
+    assert_int_equal(guest_ask(XS_DIRECTORY, "data", 5, data, &len), XS_DIRECTORY);
+    assert_int_equal(len, sizeof by_name);
+    assert_memory_equal(data, by_name, len);
+}
+
 static void test_big_directory(void **state)
 {
     char data[XENSTORE_PAYLOAD_MAX], path[64], request[32], *at;
@@ -239,7 +262,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_requests), T(test_errors), T(test_big_directory), T(test_bad_indexes), T(test_too_long), T(test_reconnect), T(test_stall),
+        T(test_requests), T(test_errors), T(test_device_order), T(test_big_directory), T(test_bad_indexes), T(test_too_long), T(test_reconnect), T(test_stall),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

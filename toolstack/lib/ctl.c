@@ -16,6 +16,8 @@
 #include <xen/event_channel.h>
 
 #define PAGE 4096U
+#define SPARES (sizeof(((struct ctl *)0)->spare) / sizeof(size_t *))
+#define SPARE_PAGES 64U /* larger ones are rare */
 
 /* The client libraries print their failures by themselves; ours are said once, by whoever knows the object. */
 static void say_nothing(struct xentoollog_logger *l, xentoollog_level level, int err, const char *context, const char *format, va_list ap)
@@ -64,15 +66,37 @@ void ctl_close(struct ctl *c)
         xenforeignmemory_close(c->memory);
     if (c->page)
         xencall_free_buffer_pages(c->call, c->page, 1);
+    for (unsigned i = 0; i < SPARES; i++)
+        if (c->spare[i])
+            xencall_free_buffer_pages(c->call, c->spare[i], c->spare[i][0]);
     xencall_close(c->call);
     free(c);
+}
+
+/* The smallest spare one that is large enough, but not many times too large. */
+static size_t *take_spare(struct ctl *c, size_t pages)
+{
+    size_t **best = NULL;
+
+    for (unsigned i = 0; i < SPARES; i++)
+        if (c->spare[i] && c->spare[i][0] >= pages && c->spare[i][0] <= pages * 4 && (!best || c->spare[i][0] < (*best)[0]))
+            best = &c->spare[i];
+    size_t *p = best ? *best : NULL;
+
+    if (best)
+        *best = NULL;
+    return p;
 }
 
 void *ctl_buffer(struct ctl *c, size_t bytes)
 {
     size_t pages = (bytes + sizeof(size_t) * 2 + PAGE - 1) / PAGE;
-    size_t *p = bytes < SIZE_MAX - 2 * PAGE ? xencall_alloc_buffer_pages(c->call, pages) : NULL;
+    size_t *p = bytes < SIZE_MAX - 2 * PAGE ? take_spare(c, pages) : NULL;
 
+    if (p)
+        pages = p[0];
+    else if (bytes < SIZE_MAX - 2 * PAGE)
+        p = xencall_alloc_buffer_pages(c->call, pages);
     if (!p) {
         fault(-ENOMEM, "control calls: no memory for a buffer of %zu bytes", bytes);
         return NULL;
@@ -87,6 +111,11 @@ void ctl_buffer_free(struct ctl *c, void *p)
     if (p) {
         size_t *head = (size_t *)p - 2;
 
+        for (unsigned i = 0; i < SPARES && head[0] > 1 && head[0] <= SPARE_PAGES; i++)
+            if (!c->spare[i]) {
+                c->spare[i] = head;
+                return;
+            }
         xencall_free_buffer_pages(c->call, head, head[0]);
     }
 }

@@ -12,4 +12,5 @@ struct ctl {
     xencall_handle *call;
     xenforeignmemory_handle *memory; /* opened at the first mapping */
     void *page;                      /* for command structures */
+    size_t *spare[4];                /* buffers of several pages that were freed, to be used again: a new one costs a mmap and its faults */
 };

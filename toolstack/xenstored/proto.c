@@ -72,6 +72,33 @@ static int list_entry(struct node *n, void *arg)
     return 0;
 }
 
+static int list_others(struct node *n, void *arg)
+{
+    return strcmp(n->name, "vif") ? list_entry(n, arg) : 0;
+}
+
+/* /local/domain/N/device */
+static bool is_device_folder(const char *path)
+{
+    static const char head[] = "/local/domain/";
+    size_t n = sizeof head - 1;
+
+    return !strncmp(path, head, n) && !strcmp(path + n + strspn(path + n, "0123456789"), "/device");
+}
+
+/*
+ * A guest's kernel sets up its devices, and after a move connects them anew, in the order of this list. Networks come first: there
+ * clients wait for it, while who waits for its disks waits inside.
+ */
+static int list_all(const char *path, struct node *n, struct listing *l)
+{
+    struct node *vif = is_device_folder(path) ? kids_find(n->kids, "vif", 3) : NULL;
+
+    if (vif && list_entry(vif, l))
+        return 1;
+    return kids_visit(n->kids, vif ? list_others : list_entry, l);
+}
+
 static int do_directory(struct request *r)
 {
     char data[XENSTORE_PAYLOAD_MAX];
@@ -81,7 +108,7 @@ static int do_directory(struct request *r)
 
     if (rc)
         return rc;
-    if (kids_visit(n->kids, list_entry, &l))
+    if (list_all(r->path, n, &l))
         return -E2BIG;
     conn_reply(r->c, XS_DIRECTORY, data, l.used);
     return 0;
