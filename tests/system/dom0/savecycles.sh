@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A guest with a disk and a network, which checks itself (role save), saved and restored zendo.cycles= times; everything is then as it was:
-# domain 0's own account here, the hypervisor's in the harness (soak.py), and the guest's clock.
+# domain 0's own account here, the hypervisor's in the harness (soak.py), and the guest's clock. Each guest goes through 25 of them, then
+# a fresh one comes: Debian's network front end loses 1 MB of the guest's memory (its receive ring) each time it is resumed.
 . /scripts/lib.sh
 . /scripts/services
 . /scripts/guests.sh
@@ -18,7 +19,7 @@ name = "g"
 kernel = "/data/vmlinuz"
 ramdisk = "/data/guest.gz"
 extra = "console=hvc0 quiet zendo.name=g zendo.role=save zendo.fill=2 zendo.ip=10.77.0.2/24 zendo.ping=10.77.0.1 zendo.disk=xvda"
-memory = 96
+memory = 128
 vcpus = 1
 disk = [ "file:/tmp/disk.img,xvda,w" ]
 vif = [ "bridge=zbr0" ]
@@ -36,28 +37,32 @@ rm -f /tmp/g.save
 holdings > /tmp/before
 for d in $daemons; do echo "zendo: $d $(rss $d) kB"; done
 state before
-yes starts life
-answers() { before=$(offset); [ -n "$before" ]; }
-yes clock-answers wait_for 20 answers
+answers() { now=$(offset); [ -n "$now" ]; }
+fresh() { xm destroy g 2>/dev/null; life && wait_for 20 answers && before=$now; }
+# The guest's clock and memory, and what it has complained of.
+well() {
+    now=$(offset)
+    near "$now" "$before" || { echo "zendo: clock $before ms before, $now ms now"; return 1; }
+    line=$(last)
+    [ "$(of mem)" = ok ] && ! xm console --last g | grep -E "differs|cannot be written|BUG|Oops|Call Trace"
+}
 bad=0 least=0 most=0
 for i in $(seq "$(word cycles)"); do
+    [ $((i % 25)) != 1 ] || fresh || { bad=$((bad + 1)); echo "zendo: no guest for cycle $i"; break; }
     line=$(last)
     tick=$(of tick)
     cycle || { bad=$((bad + 1)); echo "zendo: cycle $i failed"; xm list | grep -q '^g ' || break; }
     [ $((i % 10)) = 0 ] || continue
     wait_for 60 moved "$tick" || { bad=$((bad + 1)); echo "zendo: after cycle $i it does not go on"; break; }
-    now=$(offset)
-    [ "${now:-0}" -ge "$least" ] || least=$now
-    [ "${now:-0}" -le "$most" ] || most=$now
+    well || { bad=$((bad + 1)); echo "zendo: after cycle $i it is not well"; break; }
+    [ "$now" -ge "$least" ] || least=$now
+    [ "$now" -le "$most" ] || most=$now
     [ $((i % 50)) != 0 ] || echo "zendo: $i cycles, $(cut -d' ' -f1 /proc/uptime) s up, clock $before ms before, $now ms now"
 done
 is cycles "$bad" 0
 wait_for 30 moved "$((tick + 2))"
-is memory "$(of mem)" ok
-is no-complaint "$(xm console --last g | grep -E "differs|cannot be written|BUG|Oops|Call Trace" | head -n 3)" ""
-now=$(offset)
-echo "zendo: clock $before ms before, $now ms after, $least to $most ms in between"
-yes clock near "$now" "$before"
+yes well well
+echo "zendo: clocks were $least to $most ms from ours"
 xm destroy g
 settle
 rm -f /tmp/g.save
