@@ -119,7 +119,8 @@ static int target_run(void *arg, uint32_t domid, bool paused)
 }
 
 #define SETTLE_MS 1000
-#define SETTLE_LOOK_MS 40 /* each look takes from the guest what it needs for its store's requests */
+#define SETTLE_FIRST_MS 150 /* no guest is quicker in an emulator, and a look takes from it the time that it needs itself */
+#define SETTLE_LOOK_MS 50
 
 static int count_unconnected(const struct device *dev, void *n)
 {
@@ -136,10 +137,10 @@ static void wait_devices(struct migrate_guest_in *g, uint32_t domid)
     struct xen_domctl_getdomaininfo info;
     unsigned left = 1;
 
-    for (unsigned ms = 0; left && ms < SETTLE_MS; ms += SETTLE_LOOK_MS) {
+    for (unsigned ms = 0, wait = SETTLE_FIRST_MS; left && ms < SETTLE_MS; ms += wait, wait = SETTLE_LOOK_MS) {
         if (ctl_domain_info(g->c, (domid_t)domid, &info) || info.flags & (XEN_DOMINF_paused | XEN_DOMINF_dying | XEN_DOMINF_shutdown))
             return;
-        usleep(SETTLE_LOOK_MS * 1000);
+        usleep(wait * 1000);
         left = 0;
         device_each(domid, "vif", count_unconnected, &left);
         if (!left)
