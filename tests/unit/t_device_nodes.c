@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What devices are in the store, and who is found to use an image, over a store in a table (fake_xs.h).
- * sources: toolstack/lib/device.c toolstack/lib/device_script.c toolstack/lib/disk_check.c toolstack/lib/disk_users.c toolstack/lib/disk_loop.c toolstack/lib/disk_nbd.c toolstack/lib/disk_daemon.c toolstack/lib/qmp.c toolstack/lib/disk_nbd_link.c toolstack/lib/netlink.c toolstack/lib/program.c toolstack/lib/disk_vdev.c toolstack/lib/store.c toolstack/lib/store_wait.c toolstack/lib/fault.c
+ * sources: toolstack/lib/device.c toolstack/lib/device_hurry.c toolstack/lib/device_script.c toolstack/lib/disk_check.c toolstack/lib/disk_users.c toolstack/lib/disk_loop.c toolstack/lib/disk_nbd.c toolstack/lib/disk_daemon.c toolstack/lib/qmp.c toolstack/lib/disk_nbd_link.c toolstack/lib/netlink.c toolstack/lib/program.c toolstack/lib/disk_vdev.c toolstack/lib/store.c toolstack/lib/store_wait.c toolstack/lib/fault.c
  * libs: -ljson-c
  */
 #include <setjmp.h>

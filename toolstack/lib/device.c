@@ -262,8 +262,11 @@ int device_close(const struct device *dev, bool force, unsigned timeout_ms)
 {
     int rc = force ? 0 : device_settle(dev);
 
+    device_hurry();
     rc = rc ? rc : device_close_begin(dev, force);
-    return rc ? rc : device_close_end(dev, force, timeout_ms);
+    rc = rc ? rc : device_close_end(dev, force, timeout_ms);
+    device_hurry_end();
+    return rc;
 }
 
 int device_forget(const struct device *dev)

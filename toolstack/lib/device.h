@@ -60,6 +60,11 @@ int device_close(const struct device *dev, bool force, unsigned timeout_ms);
 /* The two halves, to have several close at the same time. */
 int device_close_begin(const struct device *dev, bool force);
 int device_close_end(const struct device *dev, bool force, unsigned timeout_ms);
+/* --- device_hurry.c: domain 0's kernel lets go of devices without waiting for ticks, between these two. Nests. --- */
+void device_hurry(void);
+void device_hurry_end(void);
+extern const char *device_hurry_switch, *device_hurry_lock; /* files; others for tests */
+
 /* Takes the three directories away. */
 int device_forget(const struct device *dev);
 /* Calls fn for each device of a domain and kind, lowest number first, until it says other than 0. */

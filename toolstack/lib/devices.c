@@ -98,9 +98,11 @@ int devices_detach_all(uint32_t domid, bool force)
 {
     struct devices_end e = { .force = force };
 
+    device_hurry();
     device_each(domid, "vbd", devices_begin, &force);
     device_each(domid, "vif", devices_begin, &force);
     device_each(domid, "vbd", devices_finish, &e);
     device_each(domid, "vif", devices_finish, &e);
+    device_hurry_end();
     return e.rc;
 }
