@@ -279,7 +279,8 @@ def do_faults(row, t, r):
 def run_row(row, r):
     print("%s: guest of %d MB, %s" % (row.name, row.memory, row.load), flush=True)
     try:
-        with TwoHosts("moves-" + row.name, memory=row.host, dom0_mem=row.dom0, dom0_extra="-stock" if row.how == "stock" else "") as t:
+        with TwoHosts("moves-" + row.name, memory=row.host, dom0_mem=row.dom0, dom0_extra="-stock" if row.how == "stock" else "",
+                      nice=-10 if row.pause_ms else 0) as t:
             globals()["do_" + row.how](row, t, r)
     except Trouble as e:
         r.check("hosts", False, e)
