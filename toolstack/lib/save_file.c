@@ -207,6 +207,25 @@ static bool is_moving(const struct xen_domctl_getdomaininfo *d)
     return journal_find_guest(&j, uuid);
 }
 
+/* From here on the file is the guest: what is left in the host loses its devices, and must not go on beside a restored one. */
+static int note_saved(const struct saving *s)
+{
+    char key[64];
+
+    snprintf(key, sizeof(key), "/zendo/domain/%u", s->domid);
+    return store_put(key, "saved", "%s", s->path);
+}
+
+static int check_not_saved(uint32_t domid)
+{
+    char *path = store_read("/zendo/domain/%u/saved", domid);
+    int rc = path ? fault(-EEXIST, "domain %u: it was saved to %s and was being ended, and may have no devices any more; `xm destroy %u` ends it, "
+                                   "`xm restore %s` brings it back", domid, path, domid, path) : 0;
+
+    free(path);
+    return rc;
+}
+
 int save_resume_left(struct ctl *c, uint32_t domid)
 {
     struct xen_domctl_getdomaininfo d;
@@ -219,6 +238,7 @@ int save_resume_left(struct ctl *c, uint32_t domid)
     if (store_read_number(&pid, "/zendo/domain/%u/saving", domid) || pid <= 0 || is_moving(&d))
         return 0;
     rc = domain_hold(domid); /* while the saver, or its child, is there, this fails */
+    rc = rc ? rc : check_not_saved(domid);
     rc = rc ? rc : domain_resume_here(c, domid);
     domain_release();
     return rc ? rc : 1;
@@ -243,7 +263,7 @@ static int after(struct saving *s)
     int rc = 0;
 
     switch (s->o->after) {
-    case SAVE_DESTROY: return domain_destroy(s->c, s->domid);
+    case SAVE_DESTROY: rc = note_saved(s); return rc ? rc : domain_destroy(s->c, s->domid);
     case SAVE_PAUSE: rc = ctl_domain_pause(s->c, (domid_t)s->domid); return rc ? rc : domain_resume_here(s->c, s->domid);
     case SAVE_RUN: return domain_resume_here(s->c, s->domid);
     default: return 0;

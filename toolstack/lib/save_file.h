@@ -29,6 +29,6 @@ int save_file(struct ctl *c, uint32_t domid, const char *path, const struct save
 
 /*
  * A guest that is suspended because the process that saved it or took a snapshot was killed: it goes on, and what there is of a file stays. 1: it does;
- * 0: this is not such a guest.
+ * 0: this is not such a guest. -EEXIST: its file was complete and it was being ended: only that is left to do.
  */
 int save_resume_left(struct ctl *c, uint32_t domid);

@@ -158,6 +158,15 @@ step_forms() {
     rm -f /tmp/g.save*
 }
 # A failed save leaves the guest running and no file.
+# What a killed save left: a guest that goes on, or one whose file is complete (then it does not, and is ended), or none.
+left_behind() {
+    if listed g; then
+        xm unpause g >/tmp/said 2>&1 && return
+        yes killed-says grep -q "was saved to /tmp/g.save" /tmp/said
+        yes killed-ends xm destroy g
+    fi
+    yes killed-restore xm restore /tmp/g.save
+}
 step_fails() {
     mkdir -p /tmp/small
     mount -t tmpfs -o size=20m tmpfs /tmp/small
@@ -185,10 +194,15 @@ step_fails() {
         xm save g /tmp/g.save >/tmp/said 2>&1 & saver=$!
         sleep $after; kill -KILL $saver 2>/dev/null; wait $saver
         sleep 4
-        listed g || xm restore /tmp/g.save
-        xm unpause g
+        left_behind
         rm -f /tmp/g.save /tmp/g.save.part
     done
+    # By the time at which most are killed while the guest is being ended: the note says that its file is complete.
+    xm save g /tmp/g.save >/tmp/said 2>&1 & saver=$!
+    for i in $(seq 2000); do [ ! -e /tmp/g.save ] || break; usleep 5000; done
+    kill -KILL $saver 2>/dev/null; wait $saver
+    left_behind
+    rm -f /tmp/g.save
     note g
     going g killed
     is stopped-no-file "$(ls /tmp/*.save* 2>/dev/null)" ""
