@@ -5,7 +5,8 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/t_*.c))
 FUZZ := $(patsubst tests/fuzz/f_%.c,%,$(wildcard tests/fuzz/f_*.c))
 HOST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -Ihypervisor/include -Itests/host \
   -DZENDO_HOST -DZENDO_DEBUG $(ABI_CFLAGS) $(WARN) -Wno-missing-prototypes
-SAN := -fno-sanitize-recover=all -fsanitize=address,undefined
+# A table of functions that has fallen behind its type is no warning.
+SAN := -Werror=incompatible-pointer-types -fno-sanitize-recover=all -fsanitize=address,undefined
 HOST_LIB := $(wildcard tests/host/*.c) hypervisor/lib/lock.c
 HOST_HDR := $(wildcard hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h toolstack/*/*.h)
 sources_of = $(shell sed -n '1,12s/^.*sources: *//p' $(1))

@@ -35,7 +35,8 @@ static int op_check(void *arg, struct json_object *offer, struct json_object *an
 static int op_memory(void *arg, struct wire *w) { return wire_data_write(w, "memory", 6); }
 static int op_suspend(void *arg) { return 0; }
 static int op_resume(void *arg, uint32_t domid) { resumed = true; return 0; }
-static int op_run(void *arg, uint32_t domid, const char *name, bool paused) { ran = true; return 0; }
+static int op_run(void *arg, uint32_t domid, bool paused) { ran = true; return 0; }
+static int op_name(void *arg, uint32_t domid, const char *name) { return 0; }
 static int op_destroy(void *arg, uint32_t domid) { destroyed = true; return 0; }
 static enum migrate_guest op_look(void *arg, uint32_t domid, const char *uuid) { return GUEST_PAUSED; }
 static int op_find(void *arg, const char *uuid) { return -ENOENT; }
@@ -51,8 +52,10 @@ static int op_receive(void *arg, struct wire *w, uint32_t *domid)
     return rc;
 }
 
-static const struct migrate_ops ops = { op_offer, op_memory, op_suspend, op_memory, op_resume, op_check, op_receive, op_run, op_destroy, op_look,
-                                        op_find, op_connect };
+static const struct migrate_ops ops = {
+    .offer = op_offer, .memory = op_memory, .suspend = op_suspend, .rest = op_memory, .resume = op_resume, .check = op_check, .receive = op_receive,
+    .run = op_run, .name = op_name, .destroy = op_destroy, .look = op_look, .find = op_find, .connect = op_connect,
+};
 
 static void start(void)
 {

@@ -220,8 +220,10 @@ static int op_find(void *arg, const char *uuid)
 
 static int op_connect(void *arg, const struct journal *j, struct wire *w);
 
-static const struct migrate_ops ops = { op_offer, op_memory, op_suspend, op_rest, op_resume, op_check, op_receive, op_run, op_name, op_destroy, op_look,
-                                        op_find, op_connect };
+static const struct migrate_ops ops = {
+    .offer = op_offer, .memory = op_memory, .suspend = op_suspend, .rest = op_rest, .resume = op_resume, .check = op_check, .receive = op_receive,
+    .run = op_run, .name = op_name, .destroy = op_destroy, .look = op_look, .find = op_find, .connect = op_connect,
+};
 
 /* The other host: a process of its own. */
 static int op_connect(void *arg, const struct journal *j, struct wire *w)
