@@ -164,6 +164,11 @@ int domain_hold(uint32_t domid)
     return 0;
 }
 
+int devices_settle(uint32_t domid)
+{
+    return 0;
+}
+
 int domain_suspend(struct ctl *c, uint32_t domid, unsigned timeout_ms)
 {
     int rc = step("suspend");

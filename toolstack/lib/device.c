@@ -249,7 +249,7 @@ int device_close_end(const struct device *dev, bool force, unsigned timeout_ms)
  * Stock Linux takes it badly when a device goes while its frontend is setting it up: blkfront stops in a BUG, and with it all
  * that the guest would hear about devices. So a device that is just coming may come first; a guest that does not take it loses time.
  */
-static int device_settle(const struct device *dev)
+int device_settle(const struct device *dev)
 {
     char path[96];
 

@@ -28,6 +28,11 @@ int devices_attach_all(uint32_t domid, const struct guest_config *c);
  * is not asked). Removes the store nodes, loop devices and the like. 0 also when there are none.
  */
 int devices_detach_all(uint32_t domid, bool force);
+/*
+ * Before a guest is suspended: its devices have come. Stock blkfront takes a disk that has not connected anew since the last time for
+ * a new one, and stops in a BUG.
+ */
+int devices_settle(uint32_t domid);
 
 /* --- for disk.c and net.c -------------------------------------------------------------------------------------- */
 
@@ -57,6 +62,8 @@ char *device_backend_error(const struct device *dev);
  * frontend is taken away instead of asked. The record stays, device_forget() takes it.
  */
 int device_close(const struct device *dev, bool force, unsigned timeout_ms);
+/* Waits some seconds for a device that is just coming; one that its guest does not take is no failure. */
+int device_settle(const struct device *dev);
 /* The two halves, to have several close at the same time. */
 int device_close_begin(const struct device *dev, bool force);
 int device_close_end(const struct device *dev, bool force, unsigned timeout_ms);

@@ -94,6 +94,19 @@ static int devices_finish(const struct device *dev, void *arg)
     return 0;
 }
 
+static int settle(const struct device *dev, void *arg)
+{
+    (void)arg;
+    return device_settle(dev);
+}
+
+int devices_settle(uint32_t domid)
+{
+    int rc = device_each(domid, "vbd", settle, NULL);
+
+    return rc ? rc : device_each(domid, "vif", settle, NULL);
+}
+
 int devices_detach_all(uint32_t domid, bool force)
 {
     struct devices_end e = { .force = force };

@@ -157,6 +157,7 @@ static int source_memory(void *arg, struct wire *w)
     if (rc)
         return fault(rc, "domain %u: %s", g->domid, strerror(-rc));
     rc = domain_suspend_watch();
+    rc = rc ? rc : devices_settle(g->domid);
     if (rc)
         return rc;
     migrate_disks_find(g->domid, &g->disks);

@@ -4,6 +4,7 @@
  * each page that it unmaps, but none for those of a process that ends; and it must be unmapped before the guest can go.
  */
 #include "save_file.h"
+#include "device.h"
 #include "domains.h"
 #include "fault.h"
 #include "migrate_journal.h"
@@ -277,6 +278,7 @@ static int save(struct saving *s, struct save_file_result *result)
     s->config = s->o->config ? s->o->config : &s->cfg;
     rc = rc ? rc : open_file(s);
     rc = rc || !domain_suspend_stop ? rc : fault(-EINTR, "stopped by a signal");
+    rc = rc ? rc : devices_settle(s->domid);
     rc = rc ? rc : domain_suspend(s->c, s->domid, s->o->timeout_ms ? s->o->timeout_ms : SUSPEND_MS);
     if (rc)
         return rc;

@@ -7,6 +7,7 @@
  *
  * Whatever fails before the rename, the guest runs on and nothing is left.
  */
+#include "device.h"
 #include "domains.h"
 #include "fault.h"
 #include "logdirty.h"
@@ -215,6 +216,7 @@ static int take(struct making *m)
 {
     int rc = snap_check_stop();
 
+    rc = rc ? rc : devices_settle(m->domid);
     uint64_t asked = now_us();
 
     rc = rc ? rc : domain_suspend(m->c, m->domid, SUSPEND_MS);
