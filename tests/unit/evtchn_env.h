@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains, frames and stubs for the event channel tests (t_evtchn.c, f_evtchn.c): three domains with two
+ * Domains, frames and stubs for the event channel tests (evtchn_calls.h, f_evtchn.c): three domains with two
  * vCPUs each; domain 0 is privileged. Included once per program.
  */
 #pragma once
