@@ -90,13 +90,29 @@ static void operations_fail(void **state)
     }
 }
 
+static volatile int stop;
+
+/* All of it is on its way, then somebody presses Ctrl-C. */
+static int rest_then_stop(void *arg, struct wire *w)
+{
+    int rc = op_rest(arg, w);
+
+    rc = rc ? rc : wire_data_flush(w);
+    wire_rest(w, 5000); /* its answer is here: no more waiting in which the stop would be seen */
+    stop = 1;
+    return rc;
+}
+
 /* Stopped by Ctrl-C before it is committed. */
-static void stopped(void **state)
+static void stop_it(bool late)
 {
     begin_world();
     if (!fork()) {
-        volatile int stop = 1;
-        struct migrate_out m = { .ops = &ops, .name = "demo", .uuid = UUID, .host = "t", .transport = "test", .domid = S_DOMAIN, .stop = &stop };
+        struct migrate_ops my = ops;
+
+        my.rest = late ? rest_then_stop : my.rest;
+        stop = !late;
+        struct migrate_out m = { .ops = &my, .name = "demo", .uuid = UUID, .host = "t", .transport = "test", .domid = S_DOMAIN, .stop = &stop };
         struct wire w = { .in = -1, .out = -1 };
 
         be_on(0);
@@ -111,6 +127,12 @@ static void stopped(void **state)
     assert_int_equal(world->place, PLACE_HERE);
     assert_int_equal(world->copy[0], RUNS);
     assert_int_equal(world->copy[1], ABSENT);
+}
+
+static void stopped(void **state)
+{
+    stop_it(false);
+    stop_it(true);
 }
 
 static int print_table(void)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -114,6 +115,24 @@ static void ways_that_fail(void **state)
     wire_end(&w);
 }
 
+/* What carries the connection may wait for a lost host for a quarter of an hour: it goes with the connection. */
+static void a_lost_way_ends(void **state)
+{
+    struct wire w;
+    int status = 0;
+
+    for (int lost = 0; lost < 2; lost++) {
+        assert_int_equal(migrate_connect_command("exec sleep 2", "hostb", &w), 0);
+        pid_t pid = w.child;
+
+        if (lost)
+            wire_cut(&w);
+        wire_end(&w);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(lost ? WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM : WIFEXITED(status));
+    }
+}
+
 static void configuration(void **state)
 {
     struct relocation r;
@@ -140,7 +159,7 @@ static void configuration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(bad_hosts), cmocka_unit_test(a_way_at_the_terminal), cmocka_unit_test(a_way_that_echoes),
-                                        cmocka_unit_test(ways_that_fail), cmocka_unit_test(configuration) };
+                                        cmocka_unit_test(ways_that_fail), cmocka_unit_test(a_lost_way_ends), cmocka_unit_test(configuration) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,8 @@ static int offer(struct sending *s)
     char *host = NULL;
     int rc = wire_hello(s->w, &host);
 
+    if (rc && rc != -EINTR)
+        rc = fault(rc, "it runs on here: the greeting by %s (%s)", s->m->transport, s->m->command ? s->m->command : "");
     snprintf(s->m->peer, sizeof(s->m->peer), "%s", host ? host : s->m->host);
     free(host);
     migrate_point("out-connected", s->w);
@@ -154,7 +156,7 @@ static int send_guest(struct sending *s)
     migrate_point("out-sent", s->w);
     rc = rc ? rc : wire_expect(s->w, WIRE_PREPARED, NULL, PREPARED_MS);
     migrate_point("out-prepared", s->w);
-    return rc;
+    return rc || !s->w->stop || !*s->w->stop ? rc : fault(-EINTR, "stopped by request"); /* the last moment at which it can be heard */
 }
 
 /* --- the ends ------------------------------------------------------------------------------------------------------------------ */

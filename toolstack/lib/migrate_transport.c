@@ -79,5 +79,8 @@ int migrate_connect_command(const char *line, const char *host, struct wire *w)
         close(fd[0]);
         return fault(-errno, "host %s: no process: %s", host, strerror(errno));
     }
-    return wire_begin(w, fd[0], fcntl(fd[0], F_DUPFD_CLOEXEC, 3), host);
+    int rc = wire_begin(w, fd[0], fcntl(fd[0], F_DUPFD_CLOEXEC, 3), host);
+
+    w->child = pid;
+    return rc;
 }

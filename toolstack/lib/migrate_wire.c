@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,8 @@ void wire_end(struct wire *w)
         close(w->in);
     if (w->out >= 0 && w->out != w->in)
         close(w->out);
+    if (w->broken && w->child > 0)
+        kill(w->child, SIGTERM);
     *w = (struct wire){ .in = -1, .out = -1, .broken = true };
 }
 

@@ -51,6 +51,7 @@ struct wire {
     size_t ahead_used, ahead_size;
     size_t piece_left;           /* of the piece that is being taken: not read yet */
     bool broken;                 /* no use to say anything more */
+    int child;                   /* the process of ours that carries it, ended with a broken one: it could wait for a lost host for long. 0: none */
 };
 
 /* Takes the descriptors (they become non-blocking). wire_end() closes them. */
