@@ -211,26 +211,29 @@ def measure_linux(image, ctx):
     return {k: int(v) for k, v in FIGURE.findall(text)}
 
 
-def toolstack(image, ctx, script, memory=2048, dom0="768M"):
+def toolstack(image, ctx, script, memory, dom0, more):
     """Domain 0's image belongs to the system: Debian's tools on the reference, ours on Zendo."""
     system = os.path.join(ROOT, "build/dom0-amd64%s.gz" % ("" if image == ctx.hv else "-stock"))
-    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU, "-smp", "1", "-m", str(memory), "-nodefaults", "-display", "none",
+    return ["qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU, "-smp", "1", "-m", str(memory), "-nodefaults", "-display", "none",
             "-monitor", "none", "-serial", "stdio", "-no-reboot", "-nic", "none",
             "-drive", "file=%s/build/data-amd64.img,format=raw,if=virtio,snapshot=on" % ROOT,
             "-kernel", image, "-append", HV_ARGS.replace("512M", dom0),
-            "-initrd", "%s console=hvc0 quiet zendo.script=%s,%s" % (ctx.kernel, script, system), *ICOUNT]
-    text = console_of(argv, "zendo: script .* ends", 900)      # powering off takes the reference for ever
+            "-initrd", "%s console=hvc0 quiet zendo.script=%s,%s" % (ctx.kernel, script, system), *more]
+
+
+def measure_script(image, ctx, script, memory, dom0):
+    text = console_of(toolstack(image, ctx, script, memory, dom0, ICOUNT), "zendo: script .* ends", 900)      # powering off takes the reference for ever
     for line in re.findall(r"^not ok .*", text, re.M):
         print("bench: " + line, file=sys.stderr)
     return {k: int(v) for k, v in FIGURE.findall(text)}
 
 
 def measure_guests(image, ctx):
-    return toolstack(image, ctx, "bench_guests.sh")
+    return measure_script(image, ctx, "bench_guests.sh", 2048, "768M")
 
 
 def measure_save(image, ctx):
-    return toolstack(image, ctx, "bench_save.sh", 3072, "1280M")
+    return measure_script(image, ctx, "bench_save.sh", 3072, "1280M")
 
 
 def measure_wall(image, ctx):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """check.py STAGE...: runs stages of the tests and ends in exactly one line "N passed, N failed" that sums all of them.
 
-Stages: unit corpus headers includes docs toolstack guests linux moves demo soak. `make check` builds first and calls it with most of them.
+Stages: unit corpus headers includes docs toolstack guests linux moves moves-all demo soak. `make check` builds first and calls it with most of them.
 A stage passes its own last line "N passed, N failed" on to the sum; one that gives none counts as one failure. Long output
 of what passes is not shown; what fails shows its last lines.
 """
@@ -124,6 +124,7 @@ STAGES = {
     "guests": lambda: script("guests", ["python3", "tests/system/guests.py", "--hv", HV, "--jobs", JOBS], 900),
     "linux": lambda: script("linux", ["python3", "tests/system/linux.py", "--hv", HV, "--jobs", JOBS], 1200),
     "moves": lambda: script("moves", ["python3", "tests/system/moves.py"], 400),
+    "moves-all": lambda: script("moves", ["python3", "tests/system/moves.py", "all"], 9000),
     "demo": lambda: script("demo", ["python3", "scripts/demo.py"], 400),
     "soak": lambda: script("soak", ["python3", "tests/system/linux.py", "--hv", HV, "--jobs", JOBS, "--all"], 7200),
 }

@@ -88,6 +88,16 @@ $(B)/dom0-%-disks.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/disk-tools/
 	scripts/disk-tools.sh $(B)/toolstack-root $(B)/disk-tools/root $(B)/disk-tools/all
 	EXTRA=$(B)/disk-tools/all MODULES="btrfs dm-thin-pool dm-snapshot" scripts/dom0-image.sh $(B)/kernel/$* $@
 
+# Domain 0 with Debian's ssh and its daemon, for guests that move that way (moves.py, row ssh).
+$(B)/ssh/version: scripts/fetch-programs.sh
+	rm -rf $(@D)
+	scripts/fetch-programs.sh $(@D) openssh-server openssh-client -- usr/sbin/sshd usr/bin/ssh usr/bin/ssh-keygen
+$(B)/dom0-%-ssh.gz: $(B)/kernel/%/version $(B)/toolstack.made $(B)/ssh/version $(DOM0_SRC)
+	rm -rf $(B)/ssh/all && cp -a $(B)/ssh/root $(B)/ssh/all && cp -a $(B)/toolstack-root/. $(B)/ssh/all/
+	mkdir -p $(B)/ssh/all/etc/ssh
+	printf '%s\n' root:x:0:0::/root:/bin/sh sshd:x:100:65534::/run/sshd:/bin/false > $(B)/ssh/all/etc/passwd
+	EXTRA=$(B)/ssh/all scripts/dom0-image.sh $(B)/kernel/$* $@
+
 # The reference hypervisor, for comparisons: make run HV=build/reference/xen.elf CPU=max,-smap.
 $(B)/reference/xen.elf:
 	mkdir -p $(@D)

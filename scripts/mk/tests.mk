@@ -63,16 +63,17 @@ headercheck: $(B)/gen/offsets.h
 includecheck:
 	@scripts/check-includes.sh
 
+MOVE_ALL := $(B)/move-$(FLAVOUR).img $(B)/dom0-$(FLAVOUR)-ssh.gz $(B)/dom0-$(FLAVOUR)-stock.gz
 # Debian's kernel as domain 0: the quick configurations, or all of them.
 system: $(HV) $(B)/zendo.gz $(DOM0)
 	@tests/system/linux.py --hv $(HV) --jobs $(JOBS) $(T)
-soak: $(HV) $(B)/zendo.gz $(DOM0) $(B)/debian.img $(B)/unit/t_sched_credit
+soak: $(HV) $(B)/zendo.gz $(DOM0) $(MOVE_ALL) $(B)/debian.img $(B)/unit/t_sched_credit
 	STEPS_LONG=10 $(B)/unit/t_sched_credit
-	@scripts/check.py soak
+	@scripts/check.py soak moves-all
 
 # Guests that move between two hosts: rows of tests/system/moves.py.
 .PHONY: moves
-moves: $(HV) $(DOM0) $(B)/move-$(FLAVOUR).img
+moves: $(HV) $(DOM0) $(if $(T),$(MOVE_ALL),$(B)/move-$(FLAVOUR).img)
 	@tests/system/moves.py -v $(T)
 
 check-build: all toolstack guests $(UNIT_BIN) $(FUZZ_BIN) $(DOM0) $(B)/demo-$(FLAVOUR).img $(B)/data-$(FLAVOUR).img $(B)/move-$(FLAVOUR).img

@@ -199,6 +199,17 @@ class Disk:
         self.requests = 0
         threading.Thread(target=self.accept, daemon=True).start()
 
+    def format(self):
+        """A file system on it, before anybody uses it."""
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-b", "4096", "/proc/self/fd/%d" % self.file.fileno()], check=True, pass_fds=[self.file.fileno()])
+
+    def faults(self):
+        """What is wrong with the file system when nobody uses it any more, after what its journal says has been done: text, or nothing."""
+        path, fds = "/proc/self/fd/%d" % self.file.fileno(), [self.file.fileno()]
+        subprocess.run(["/sbin/e2fsck", "-E", "journal_only", "-y", path], pass_fds=fds, capture_output=True)
+        found = subprocess.run(["/sbin/e2fsck", "-fn", path], pass_fds=fds, capture_output=True, text=True)
+        return found.stdout + found.stderr if found.returncode else ""
+
     def accept(self):
         while True:
             try:

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What runs in a guest that moves, and around it. Everything checks itself.
- *   moveload serve PORT [disk DEV] [dirty MB] [pages]   in the guest: UDP and TCP echo on PORT (a datagram "?" is answered with the counts), a
- *                                             sequence written to DEV and read back, MB of memory written over and over and compared, page tables
- *                                             made, changed and dropped as fast as it goes
+ *   moveload serve PORT [disk DEV] [files SCRIPT] [dirty MB] [pages]   in the guest: UDP and TCP echo on PORT (a datagram "?" is answered with
+ *                                             the counts), a sequence written to DEV and read back, a script of which each line that does not
+ *                                             begin with "ok" is an error, MB of memory written over and over and compared, page tables made,
+ *                                             changed and dropped as fast as it goes
  *   moveload clients HOST PORT N SECONDS      N TCP connections with numbered, summed records; largest gap
  *   moveload nbd HOST PORT DEV                a network disk, as busybox has no client for it
  *   moveload sync HOST PORT                   sets the clock by that of a host on which moveload serves
@@ -86,6 +87,32 @@ static void *disk_load(void *dev)
         }
         usleep(2000);
     }
+}
+
+static void *files_load(void *script)
+{
+    char line[256];
+    int fd[2];
+
+    if (pipe(fd)) {
+        disk_errors++;
+        return NULL;
+    }
+    if (!fork()) {
+        dup2(fd[1], 1);
+        dup2(fd[1], 2);
+        execl("/bin/sh", "sh", (char *)script, (char *)NULL);
+        _exit(127);
+    }
+    close(fd[1]);
+    for (FILE *f = fdopen(fd[0], "r"); fgets(line, sizeof(line), f);) {
+        if (!strncmp(line, "ok", 2))
+            disk_writes++;
+        else if (!disk_errors++)
+            fprintf(stderr, "moveload: %s", line);
+    }
+    disk_errors++; /* it never ends by itself */
+    return NULL;
 }
 
 static unsigned dirty_mb;
@@ -281,6 +308,8 @@ static int serve(char **argv)
     for (char **w = argv + 1; *w; w++) {
         if (!strcmp(*w, "disk"))
             start(disk_load, *++w);
+        else if (!strcmp(*w, "files"))
+            start(files_load, *++w);
         else if (!strcmp(*w, "dirty"))
             dirty_mb = (unsigned)atoi(*++w), start(dirty_load, NULL);
         else if (!strcmp(*w, "pages"))
@@ -530,6 +559,6 @@ int main(int argc, char **argv)
         return clients(argv + 2);
     if (argc == 5 && !strcmp(argv[1], "nbd"))
         return nbd(argv + 2);
-    fprintf(stderr, "moveload serve PORT [disk DEV] [dirty MB] [pages] | clients HOST PORT N SECONDS | nbd HOST PORT DEV\n");
+    fprintf(stderr, "moveload serve PORT [disk DEV] [files SCRIPT] [dirty MB] [pages] | clients HOST PORT N SECONDS | nbd HOST PORT DEV\n");
     return 2;
 }
