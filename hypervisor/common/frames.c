@@ -33,6 +33,7 @@
 #define SECTION_SHIFT (27 - FRAME_SHIFT)
 #define MAX_FRAMES (1ULL << 32) /* lists hold 32-bit frame numbers: 16 TiB */
 #define SCRUB_ORDER 4           /* frames per step of idle scrubbing */
+#define SUPER_ORDER 9           /* a superpage */
 
 struct page *frame_table;
 uint64_t frame_max;
@@ -165,7 +166,7 @@ static uint64_t block_carve(uint64_t frame, unsigned order, uint64_t want, uint3
 /* --- Taking and giving --- */
 
 /* Head of the best block of at least `order` in a zone, 0 = none. Zeroed memory is preferred to
- * those who want it so, unless that would break a large block while a smaller dirty one would do.
+ * those who want it so, unless that would break a superpage while a smaller dirty block would do.
  */
 static uint64_t zone_find(const struct zone *z, unsigned order, bool want_clean)
 {
@@ -180,7 +181,8 @@ static uint64_t zone_find(const struct zone *z, unsigned order, bool want_clean)
         unsigned clean_order = bit_first(fit[0]), dirty_order = bit_first(fit[1]);
 
         dirty =
-            want_clean ? clean_order >= 9 && dirty_order < clean_order : dirty_order <= clean_order;
+            want_clean ? order < SUPER_ORDER && clean_order >= SUPER_ORDER && dirty_order < clean_order
+                       : dirty_order <= clean_order;
     }
     return z->head[dirty][bit_first(fit[dirty])];
 }
