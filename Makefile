@@ -6,7 +6,7 @@ B := build
 
 CC ?= gcc
 CLANG ?= clang
-ABI_CFLAGS := -D__XEN_TOOLS__
+ABI_CFLAGS := -D__XEN_TOOLS__ -Iinclude
 # A value from make's command line or the environment wins.
 HV ?= $(B)/zendo.elf
 FLAVOUR ?= amd64

@@ -4,10 +4,10 @@
 # HV_CC, GUEST_CC and HOST_CC are the compile commands; `make headercheck` sets them.
 set -u
 cd "$(dirname "$0")/.."
-base="-std=gnu11 -ffreestanding -D__XEN_TOOLS__"
+base="-std=gnu11 -ffreestanding -D__XEN_TOOLS__ -Iinclude"
 hv="${HV_CC:-gcc $base -mgeneral-regs-only -include hypervisor/include/visibility.h -Ihypervisor/include -Ibuild/gen -Wall -Wextra}"
 guest="${GUEST_CC:-gcc $base -mgeneral-regs-only -Iguests/kit -Wall -Wextra}"
-host="${HOST_CC:-gcc -std=gnu11 -DZENDO_HOST -DZENDO_DEBUG -D__XEN_TOOLS__ -Ihypervisor/include -Itests/host -Wall -Wextra}"
+host="${HOST_CC:-gcc -std=gnu11 -DZENDO_HOST -DZENDO_DEBUG -D__XEN_TOOLS__ -Iinclude -Ihypervisor/include -Itests/host -Wall -Wextra}"
 werror=-Werror
 passed=0
 failed=0
@@ -21,9 +21,9 @@ one() {     # compile command, header
         echo "$said" | head -n 8
     fi
 }
-for h in $(find hypervisor -name '*.h' | sort); do one "$hv" "$h"; done
+for h in $(find include hypervisor -name '*.h' | sort); do one "$hv" "$h"; done
 for h in $(find guests -name '*.h' | sort); do one "$guest" "$h"; done
-ts="${TS_CC:-gcc -std=gnu11 -D_GNU_SOURCE -D__XEN_TOOLS__ -Itoolstack/lib -Wall -Wextra}"
+ts="${TS_CC:-gcc -std=gnu11 -D_GNU_SOURCE -D__XEN_TOOLS__ -Iinclude -Itoolstack/lib -Wall -Wextra}"
 for h in $(find toolstack -name '*.h' | sort); do one "$ts -I$(dirname "$h")" "$h"; done
 werror=     # test helpers may declare statics that the including file defines
 for h in $(find tests/host tests/unit -name '*.h' | sort); do

@@ -11,6 +11,8 @@
 #include "lib.h"
 #include "port.h"
 
+#include <zendo/control.h>
+
 typedef long (*domctl_fn)(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 
 struct domctl_row {
@@ -20,15 +22,36 @@ struct domctl_row {
 
 #ifdef ZENDO_HOST /* a test brings the handlers that it is about */
 #define DOMCTL(name, flags) extern __typeof__(domctl_##name) domctl_##name __attribute__((weak));
+#define DOMCTL_OWN DOMCTL
 #include "domctl.def"
+#undef DOMCTL_OWN
 #undef DOMCTL
 #endif
 
 static const struct domctl_row rows[] = {
 #define DOMCTL(name, flags) [XEN_DOMCTL_##name] = {domctl_##name, (flags)},
+#define DOMCTL_OWN(name, flags)
 #include "domctl.def"
+#undef DOMCTL_OWN
 #undef DOMCTL
 };
+
+static const struct domctl_row own_rows[ZENDO_DOMCTL_COUNT] = {
+#define DOMCTL(name, flags)
+#define DOMCTL_OWN(name, flags) [ZENDO_DOMCTL_##name - ZENDO_DOMCTL_FIRST] = {domctl_##name, (flags)},
+#include "domctl.def"
+#undef DOMCTL_OWN
+#undef DOMCTL
+};
+
+static const struct domctl_row *row_of(uint32_t cmd)
+{
+    uint32_t own = cmd - ZENDO_DOMCTL_FIRST;
+
+    if (cmd < ARRAY_SIZE(rows))
+        return &rows[index_nospec(cmd, ARRAY_SIZE(rows))];
+    return own < ARRAY_SIZE(own_rows) ? &own_rows[index_nospec(own, ARRAY_SIZE(own_rows))] : NULL;
+}
 
 /* d is what op->domain names, or NULL. */
 static long domctl_check(struct vcpu *v, const struct domain *d, unsigned flags)
@@ -76,10 +99,8 @@ long do_domctl(struct vcpu *v, uint64_t arg, uint64_t a2, uint64_t a3, uint64_t 
         return -XEN_EFAULT;
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return -XEN_EACCES;
-    if (op.cmd >= ARRAY_SIZE(rows))
-        return -XEN_ENOSYS;
-    row = &rows[index_nospec(op.cmd, ARRAY_SIZE(rows))];
-    if (!row->fn)
+    row = row_of(op.cmd);
+    if (!row || !row->fn)
         return -XEN_ENOSYS;
     d = domain_get(op.domain);
     rc = domctl_run(v, row, d, &op);

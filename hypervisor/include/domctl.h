@@ -28,7 +28,9 @@ struct vcpu;
 
 #define DOMCTL(name, flags)                                                                        \
     long domctl_##name(struct vcpu *v, struct domain *d, struct xen_domctl *op);
+#define DOMCTL_OWN DOMCTL
 #include "domctl.def"
+#undef DOMCTL_OWN
 #undef DOMCTL
 
 /* What the ABI tells about a domain (common/domctl_info.c). d is held. */

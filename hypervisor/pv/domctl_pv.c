@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control calls about PV guests' memory: types of frames, the page of hypercall stubs, width of addresses. */
+/* Control calls about PV guests: the page of hypercall stubs, width of addresses. */
 #include "domain.h"
 #include "domctl.h"
 #include "lib.h"
@@ -9,55 +9,6 @@
 #include "port.h"
 
 #define STUB_BYTES 32 /* the ABI: hypercall nr is at nr * 32 */
-#define BATCH 64
-#define FRAMES_MAX 1024
-
-/* --- getpageframeinfo3 ------------------------------------------------------------------------------ */
-
-/* What save tools want to know of a frame: is it a page table, of which level, pinned; or not one of d's. */
-static uint64_t frame_info(const struct domain *d, uint64_t mfn_val)
-{
-    static const uint32_t tab[] = {XEN_DOMCTL_PFINFO_L1TAB, XEN_DOMCTL_PFINFO_L2TAB,
-                                   XEN_DOMCTL_PFINFO_L3TAB, XEN_DOMCTL_PFINFO_L4TAB};
-    struct page *pg = get_page_of_mfn(mfn(mfn_val), d);
-    uint64_t info = XEN_DOMCTL_PFINFO_NOTAB, type;
-
-    if (!pg)
-        return XEN_DOMCTL_PFINFO_XTAB;
-    type = __atomic_load_n(&pg->type, __ATOMIC_ACQUIRE);
-    if (READ_ONCE(pg->count) & PGC_HYP)
-        info = XEN_DOMCTL_PFINFO_XTAB;
-    else if ((type & PGT_COUNT_MASK) && PGT_LEVEL(type) >= 1 && PGT_LEVEL(type) <= 4)
-        info = tab[PGT_LEVEL(type) - 1] | (type & PGT_PINNED ? XEN_DOMCTL_PFINFO_LPINTAB : 0);
-    put_page(pg);
-    return info;
-}
-
-/* In place: numbers of frames become their types. The argument is moved on, so that it can be issued again. */
-long domctl_getpageframeinfo3(struct vcpu *v, struct domain *d, struct xen_domctl *op)
-{
-    struct xen_domctl_getpageframeinfo3 *g = &op->u.getpageframeinfo3;
-    uint64_t frames[BATCH];
-
-    if (g->num > FRAMES_MAX)
-        return -XEN_E2BIG;
-    while (g->num) {
-        unsigned n = (unsigned)MIN(g->num, (uint64_t)BATCH);
-        guest_ptr_t at = guest_ptr_of(g->array);
-
-        if (copy_from_guest(frames, at, n * sizeof(frames[0])))
-            return -XEN_EFAULT;
-        for (unsigned i = 0; i < n; i++)
-            frames[i] = frame_info(d, frames[i]);
-        if (copy_to_guest(at, frames, n * sizeof(frames[0])))
-            return -XEN_EFAULT;
-        g->num -= n;
-        g->array.p += n;
-        if (g->num && preempt_needed())
-            return -XEN_ERESTART;
-    }
-    return 0;
-}
 
 /* --- hypercall_init ----------------------------------------------------------------------------------- */
 

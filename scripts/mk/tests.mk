@@ -8,7 +8,7 @@ HOST_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -I
 # A table of functions that has fallen behind its type is no warning.
 SAN := -Werror=incompatible-pointer-types -fno-sanitize-recover=all -fsanitize=address,undefined
 HOST_LIB := $(wildcard tests/host/*.c) hypervisor/lib/lock.c
-HOST_HDR := $(wildcard hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h toolstack/*/*.h)
+HOST_HDR := $(wildcard include/*/*.h hypervisor/*/*.h hypervisor/include/x86/*.h hypervisor/x86/*/*.h tests/host/*.h tests/unit/*.h toolstack/*/*.h)
 sources_of = $(shell sed -n '1,12s/^.*sources: *//p' $(1))
 # ... and a line "libs: -lfoo" adds libraries.
 libs_of = $(shell sed -n '1,12s/^.*libs: *//p' $(1))

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "domain.h"
+#include "domctl.h"
 #include "pgt.h"
 #include "pgt_update.h"
 #include "port_host.h"
@@ -27,6 +28,7 @@
 #include "x86/pv_mm.h"
 
 #include <xen/memory.h>
+#include <zendo/control.h>
 
 #define E_FRAMES 300
 #define E_HOLE 200 /* frames 200..207: a device's, in the middle of RAM */
@@ -540,6 +542,29 @@ static void step_emulated(unsigned di, unsigned vi)
     put_page(pg);
 }
 
+/* A neighbour's contents, read or written by a control call; tests that do not have it do without. */
+extern __typeof__(domctl_read_frames) domctl_read_frames __attribute__((weak));
+extern __typeof__(domctl_write_frames) domctl_write_frames __attribute__((weak));
+static void step_contents(unsigned di, unsigned vi)
+{
+    static __thread uint64_t data[4][FRAME_SIZE / 8];
+    unsigned of = (di + 1) % E_DOMS;
+    uint64_t list[4];
+    struct zendo_domctl_frames a = {.num = 1 + env_rand(4), .list = (uintptr_t)list, .data = (uintptr_t)data};
+    __typeof__(&domctl_read_frames) how = env_rand(2) ? domctl_write_frames : domctl_read_frames;
+    struct xen_domctl op = {0};
+    long rc = -XEN_ERESTART;
+
+    for (unsigned i = 0; i < 4; i++) {
+        list[i] = pick(of, env_rand(5));
+        data[i][env_rand(512)] = make_entry(of, 1 + env_rand(4));
+    }
+    memcpy(&op.u, &a, sizeof(a));
+    for (unsigned n = 0; how && n < 8 && rc == -XEN_ERESTART; n++)
+        rc = how(e_vcpus[di][vi], &e_dom[of].d, &op);
+    E_CHECK(!how || rc == 0 || rc == -XEN_EINVAL || rc == -XEN_ERESTART);
+}
+
 static void env_step(unsigned di, unsigned vi, bool nested)
 {
     static const uint8_t every[] = {0, 0, 0, 0, 1, 2, 7, 50};
@@ -563,7 +588,10 @@ static void env_step(unsigned di, unsigned vi, bool nested)
         step_segments(di, vi);
         break;
     case 15:
-        e_cpu_flush(env_rand(E_CPUS));
+        if (env_rand(2))
+            step_contents(di, vi);
+        else
+            e_cpu_flush(env_rand(E_CPUS));
     }
     if (!nested && !env_smp)
         env_check();

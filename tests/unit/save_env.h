@@ -39,7 +39,8 @@ static uint8_t owner[FRAMES], type[FRAMES]; /* type: as in getpageframeinfo3 */
 static xen_pfn_t p2m[PAGES];                 /* the source's */
 static xen_pfn_t target_p2m[PAGES];
 static vcpu_guest_context_t context[2], restored_context[2];
-static unsigned mapped, limit_frames, pinned, early_pins;
+static bool own_calls;                      /* the hypervisor has Zendo's calls for the contents of frames */
+static unsigned mapped, contents_open, limit_frames, pinned, early_pins;
 static xen_pfn_t shared_frame[16];
 static struct guest_config config;
 
@@ -53,7 +54,7 @@ static xen_pfn_t new_frame(uint8_t who)
         next = (next + 1021) % FRAMES;
         if (next > 16 && next != FOREIGN && !owner[next]) {
             owner[next] = who;
-            memset(frame[next], 0xee, PAGE); /* what its last owner left */
+            memset(frame[next], own_calls ? 0 : 0xee, PAGE); /* what its last owner left, if that is not cleared */
             return next;
         }
     }
@@ -143,6 +144,45 @@ int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n)
     assert_true(n <= CTL_TYPES_MAX);
     for (unsigned i = 0; i < n; i++)
         list[i] = list[i] < FRAMES && owner[list[i]] == domid ? type[list[i]] : XC_XTAB;
+    return 0;
+}
+
+void *ctl_frames_open(struct ctl *c, domid_t domid)
+{
+    contents_open += own_calls;
+    return own_calls ? malloc(CTL_FRAMES_MAX * PAGE) : NULL;
+}
+
+void ctl_frames_close(struct ctl *c, void *data)
+{
+    contents_open -= data != NULL;
+    free(data);
+}
+
+int ctl_frames_read(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n, void *data, bool *zero)
+{
+    static const uint64_t nothing[PAGE / 8];
+
+    assert_true(n <= CTL_FRAMES_MAX);
+    memset(data, 0xdd, (size_t)n * PAGE); /* nobody may use what is not filled in */
+    for (unsigned i = 0; i < n; i++) {
+        bool its = list[i] < FRAMES && owner[list[i]] == domid;
+
+        zero[i] = its && !memcmp(frame[list[i]], nothing, PAGE);
+        if (its && !zero[i])
+            memcpy((uint8_t *)data + (size_t)i * PAGE, frame[list[i]], PAGE);
+        list[i] = its ? type[list[i]] : XC_XTAB;
+    }
+    return 0;
+}
+
+int ctl_frames_write(struct ctl *c, domid_t domid, const xen_pfn_t *list, unsigned n, const void *data)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i] >= FRAMES || owner[list[i]] != domid || type[list[i]])
+            return fault(-EINVAL, "frame %#llx cannot be written", (unsigned long long)list[i]);
+        memcpy(frame[list[i]], (const uint8_t *)data + (size_t)i * PAGE, PAGE);
+    }
     return 0;
 }
 
@@ -365,7 +405,7 @@ static int make_guest(void **state)
     memset(p2m, 0, sizeof(p2m));
     memset(target_p2m, 0, sizeof(target_p2m));
     memset(restored_context, 0, sizeof(restored_context));
-    mapped = pinned = early_pins = 0;
+    mapped = contents_open = pinned = early_pins = 0;
     limit_frames = FRAMES;
     config = (struct guest_config){ .memory = HAVE * 4, .maxmem = PAGES * 4, .maxvcpus = 2 };
     for (unsigned i = 0; i < HAVE; i++) {
@@ -388,4 +428,16 @@ static int make_guest(void **state)
     make_registers();
     fault_clear();
     return 0;
+}
+
+static int make_guest_own(void **state)
+{
+    own_calls = true;
+    return make_guest(state);
+}
+
+static int make_guest_mapped(void **state)
+{
+    own_calls = false;
+    return make_guest(state);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What save and restore do with vCPUs: the context out and in again, callbacks, extended FPU state, the page of hypercall
- * stubs, types of frames. Whatever comes in is checked as if the guest had said it.
+ * stubs. Whatever comes in is checked as if the guest had said it.
  * sources: hypervisor/pv/domctl_vcpu.c hypervisor/pv/domctl_pv.c hypervisor/pv/context.c hypervisor/x86/policy.c hypervisor/pv/pgt.c hypervisor/pv/pgt_entries.c hypervisor/pv/pgt_update.c hypervisor/pv/pgt_check.c hypervisor/pv/pgt_sweep.c hypervisor/pv/mmu_update.c hypervisor/pv/mmuext.c hypervisor/pv/descriptors.c hypervisor/common/page_refs.c hypervisor/common/frames.c hypervisor/common/memory_op.c hypervisor/common/memory_exchange.c
  */
 #include "pgt_env.h"
@@ -331,36 +331,12 @@ static void test_callbacks(void **state)
     env_finish();
 }
 
-static void test_frame_types(void **state)
-{
-    struct mmuext_op pin = {.cmd = MMUEXT_PIN_L4_TABLE};
-    uint64_t frames[4];
-    struct xen_domctl op = {.u.getpageframeinfo3 = {.num = 4}};
-
-    start();
-    pin.arg1.mfn = e_frames[1][0];
-    assert_int_equal(run(1, 0, true, __HYPERVISOR_mmuext_op, (uintptr_t)&pin, 1, 0, DOMID_SELF), 0);
-    frames[0] = e_frames[1][0];
-    frames[1] = e_frames[1][20];
-    frames[2] = e_frames[2][0];
-    frames[3] = ~0ULL;
-    op.u.getpageframeinfo3.array.p = frames;
-    assert_int_equal(domctl_getpageframeinfo3(e_vcpus[0][0], d, &op), 0);
-    assert_int_equal(frames[0], XEN_DOMCTL_PFINFO_L4TAB | XEN_DOMCTL_PFINFO_LPINTAB);
-    assert_int_equal(frames[1], XEN_DOMCTL_PFINFO_NOTAB);
-    assert_int_equal(frames[2], XEN_DOMCTL_PFINFO_XTAB);
-    assert_int_equal(frames[3], XEN_DOMCTL_PFINFO_XTAB);
-    op.u.getpageframeinfo3.num = 2000;
-    assert_int_equal(domctl_getpageframeinfo3(e_vcpus[0][0], d, &op), -XEN_E2BIG);
-    env_finish();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extstate), cmocka_unit_test(test_extstate_of_policy),
         cmocka_unit_test(test_hypercall_page), cmocka_unit_test(test_context),
-        cmocka_unit_test(test_context_refused), cmocka_unit_test(test_callbacks), cmocka_unit_test(test_frame_types),
+        cmocka_unit_test(test_context_refused), cmocka_unit_test(test_callbacks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,17 @@ int ctl_evtchn_alloc_unbound(struct ctl *c, domid_t domid, domid_t remote);
 int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n);
 /* Fills frames of a domain with zeroes, without mapping them. */
 int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count);
+/*
+ * Contents of a domain's frames without mapping them (ctl_frames.c). open: room for CTL_FRAMES_MAX pages, to be closed; NULL (silent): the
+ * hypervisor is another than Zendo, or there is no memory: map them then. list is ctl_buffer() memory, data what open gave.
+ * read: list[] becomes the frames' types as with ctl_page_types(); page i of data is the content of frame i, if it is the domain's and zero[i]
+ * does not say that it is full of zeroes. On such a hypervisor frames that a domain has just been given are full of zeroes.
+ */
+#define CTL_FRAMES_MAX 1024U
+void *ctl_frames_open(struct ctl *c, domid_t domid);
+void ctl_frames_close(struct ctl *c, void *data); /* NULL is fine */
+int ctl_frames_read(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n, void *data, bool *zero);
+int ctl_frames_write(struct ctl *c, domid_t domid, const xen_pfn_t *list, unsigned n, const void *data);
 /* Pins page tables of levels 1 to 4, or lets them go; level[i] belongs to mfns[i]. */
 #define CTL_UNPIN 5U
 int ctl_pin_tables(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, const uint8_t *level, size_t count);

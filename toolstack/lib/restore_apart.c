@@ -18,11 +18,14 @@
 static int do_it(struct restore *r)
 {
     r->list = ctl_buffer(r->c, XC_PAGES_MAX * sizeof(*r->list));
+    r->data = ctl_frames_open(r->c, r->domid);
     r->in->idle = restore_early;
     r->in->idle_arg = r;
     int rc = r->list ? restore_read(r) : -ENOMEM;
     r->in->idle = NULL;
 
+    ctl_frames_close(r->c, r->data);
+    r->data = NULL;
     trace_note("  stream read");
     if (!rc && r->o->read)
         r->o->read(r->o->arg);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages out of the stream into a new guest. A record's new pages are given frames, those with data are mapped and read straight into
- * the guest; those that are known to be empty are cleared by the hypervisor and never mapped. How many pages there can be is bounded
- * before anything is asked of the hypervisor.
+ * Pages out of the stream into a new guest. A record's new pages are given frames; data go into a buffer from which the hypervisor copies
+ * them, and new frames are empty already. Under a hypervisor that does not copy, pages with data are mapped and read straight into the
+ * guest. Those that are known to be empty are cleared by the hypervisor and never mapped. How many pages there can be is bounded before
+ * anything is asked of the hypervisor.
  */
 #include "fault.h"
 #include "restore_private.h"
@@ -18,8 +19,9 @@ struct record {
     uint64_t entry[XC_PAGES_MAX];
     uint64_t fresh[XC_PAGES_MAX];   /* pages that have no frame yet */
     unsigned n_fresh;
+    bool is_fresh[XC_PAGES_MAX];    /* of the entries: it is one of these */
     xen_pfn_t clear[XC_PAGES_MAX];  /* frames to be filled with zeroes */
-    unsigned n_clear;
+    unsigned n_clear, n_zero;       /* ... and how many there are, those that are so already among them */
     bool zero[XC_PAGES_MAX];        /* of the pages with data: the i-th is a hole */
 };
 
@@ -107,13 +109,14 @@ static int sort_entries(struct restore *r, struct record *k)
 {
     int rc = restore_early_undo(r, k->entry, k->n);
 
-    k->n_fresh = k->n_clear = k->n_data = 0;
+    k->n_fresh = k->n_clear = k->n_zero = k->n_data = 0;
     for (unsigned i = 0; i < k->n && !rc; i++) {
         uint64_t pfn = k->entry[i] & XC_PFN_MASK;
         unsigned type = type_of(k->entry[i]);
         bool there = xc_has_data(type) || type == XC_ALLOC;
 
-        if (there && !r->mfn[pfn])
+        k->is_fresh[i] = there && !r->mfn[pfn];
+        if (k->is_fresh[i])
             k->fresh[k->n_fresh++] = pfn;
         if (!there && r->mfn[pfn])
             rc = release(r, pfn);
@@ -143,16 +146,19 @@ static unsigned list_frames(struct restore *r, struct record *k)
     for (unsigned i = 0; i < k->n; i++) {
         uint64_t pfn = k->entry[i] & XC_PFN_MASK;
 
-        if (type_of(k->entry[i]) == XC_ALLOC || (xc_has_data(type_of(k->entry[i])) && k->zero[data]))
-            k->clear[k->n_clear++] = r->mfn[pfn];
-        else if (xc_has_data(type_of(k->entry[i])))
+        if (type_of(k->entry[i]) == XC_ALLOC || (xc_has_data(type_of(k->entry[i])) && k->zero[data])) {
+            k->n_zero++;
+            if (!r->data || !k->is_fresh[i])
+                k->clear[k->n_clear++] = r->mfn[pfn];
+        } else if (xc_has_data(type_of(k->entry[i]))) {
             r->list[n++] = r->mfn[pfn];
+        }
         data += xc_has_data(type_of(k->entry[i]));
     }
     return n;
 }
 
-/* Runs of data and of holes in turn. */
+/* Runs of data and of holes in turn; the data go to `to`, one page behind the other. */
 static int read_runs(struct restore *r, const struct record *k, unsigned n_data, uint8_t *to)
 {
     int rc = 0;
@@ -171,6 +177,20 @@ static int read_runs(struct restore *r, const struct record *k, unsigned n_data,
         i += n;
     }
     return rc ? fault(rc, "record %llu (%s) at offset %llu", (unsigned long long)r->x.r.index, xc_name(r->x.r.type), (unsigned long long)r->x.r.offset) : 0;
+}
+
+/* What the stream has for the frames in r->list, n of them. */
+static int fill_pages(struct restore *r, const struct record *k, unsigned n)
+{
+    uint8_t *at = r->data ? r->data : n ? ctl_map(r->c, r->domid, r->list, n, true) : NULL;
+    int rc = n && !at ? -EFAULT : read_runs(r, k, r->x.r.n_data, at);
+
+    if (r->data)
+        rc = rc ? rc : ctl_frames_write(r->c, r->domid, r->list, n, r->data);
+    else if (at && !r->in->shared)
+        ctl_unmap(r->c, at, n);
+    r->shared->data += n;
+    return rc;
 }
 
 static int read_pages(struct restore *r)
@@ -192,15 +212,9 @@ static int read_pages(struct restore *r)
     rc = sort_entries(r, k);
     if (!rc)
         find_holes(r, k, r->x.r.n_data);
-    unsigned n = rc ? 0 : list_frames(r, k);
-    uint8_t *at = n ? ctl_map(r->c, r->domid, r->list, n, true) : NULL;
-
-    rc = rc ? rc : n && !at ? -EFAULT : read_runs(r, k, r->x.r.n_data, at);
-    if (at && !r->in->shared)
-        ctl_unmap(r->c, at, n);
+    rc = rc ? rc : fill_pages(r, k, list_frames(r, k));
     rc = rc ? rc : ctl_clear_pages(r->c, r->domid, k->clear, k->n_clear);
-    r->shared->data += n;
-    r->shared->zero += k->n_clear;
+    r->shared->zero += k->n_zero;
     free(k);
     return rc ? rc : xc_done(&r->x);
 }

@@ -43,6 +43,7 @@ struct restore {
     bool verify;                 /* the pages that come now are to be compared with what is there */
     uint64_t compared, differ, first_differs;
     xen_pfn_t *list;             /* XC_PAGES_MAX, control calls' memory */
+    uint8_t *data;               /* as many pages, which the hypervisor copies into the guest (ctl_frames_open); NULL: the guest's are mapped */
 };
 
 static inline bool restore_has(const struct restore *r, uint64_t pfn)

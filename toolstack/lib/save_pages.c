@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pages of a guest into PAGE_DATA records, a chunk of 1024 page numbers at a time: which of them are wanted, what types their frames have,
- * where they are mapped, which are full of zeroes. Page tables are copied, with frames turned into page numbers; all other pages
- * go out from where they are mapped.
+ * which are full of zeroes. Page tables are copied, with frames turned into page numbers; all other pages go out from where they are.
  *
- * A chunk's mapping is kept for the next round, since a paravirtual domain 0 pays a trap for each page that it unmaps; beyond 4 GiB
- * it is taken down at once.
+ * The hypervisor says types and zeroes and copies the rest, in one call. Under one that cannot, a chunk is mapped, and stays so for the next
+ * round, since a paravirtual domain 0 pays a trap for each page that it unmaps; beyond 4 GiB it is taken down at once.
  */
 #include "fault.h"
 #include "save_private.h"
@@ -26,17 +25,20 @@ struct chunk {
     uint64_t first;
     unsigned n;                        /* entries for the record */
     uint64_t entry[SAVE_CHUNK];
-    const void *page[SAVE_CHUNK];
+    const uint8_t *at[SAVE_CHUNK];     /* where an entry's frame can be read; NULL: it is not the guest's */
+    bool zero[SAVE_CHUNK];             /* it is known to be full of zeroes (s->data) */
+    const void *page[SAVE_CHUNK];      /* what goes out */
     bool partly[SAVE_CHUNK];           /* a table of which entries were left out */
     unsigned n_tables;
 };
 
 int save_pages_open(struct save *s)
 {
-    s->window = calloc((s->n_pages + SAVE_CHUNK - 1) / SAVE_CHUNK, sizeof(*s->window));
+    s->data = ctl_frames_open(s->c, s->domid);
+    s->window = s->data ? NULL : calloc((s->n_pages + SAVE_CHUNK - 1) / SAVE_CHUNK, sizeof(*s->window));
     s->types = ctl_buffer(s->c, SAVE_CHUNK * sizeof(*s->types));
     s->tables = malloc((size_t)SAVE_CHUNK * PAGE);
-    return s->window && s->types && s->tables ? 0 : fault(-ENOMEM, "domain %u: no memory for saving it", s->domid);
+    return (s->data || s->window) && s->types && s->tables ? 0 : fault(-ENOMEM, "domain %u: no memory for saving it", s->domid);
 }
 
 static unsigned chunk_pages(const struct save *s, uint64_t first)
@@ -62,6 +64,7 @@ void save_pages_close(struct save *s)
 {
     for (uint64_t first = 0; s->window && first < s->n_pages; first += SAVE_CHUNK)
         window_close(s, first);
+    ctl_frames_close(s->c, s->data);
     ctl_buffer_free(s->c, s->types);
     free(s->window);
     free(s->tables);
@@ -116,12 +119,23 @@ static bool window_keeps_frames(const struct save *s, uint64_t first)
     return false;
 }
 
-static int window_get(struct save *s, const struct chunk *k)
+static int window_get(struct save *s, struct chunk *k)
 {
-    if (window_serves(s, k) && !window_keeps_frames(s, k->first))
-        return 0;
-    window_close(s, k->first);
-    return window_open(s, k->first);
+    const struct save_window *w = &s->window[k->first / SAVE_CHUNK];
+
+    if (!window_serves(s, k) || window_keeps_frames(s, k->first)) {
+        window_close(s, k->first);
+        int rc = window_open(s, k->first);
+
+        if (rc)
+            return rc;
+    }
+    for (unsigned i = 0; i < k->n; i++) {
+        uint64_t at = (k->entry[i] & XC_PFN_MASK) - k->first;
+
+        k->at[i] = w->mfn[at] ? w->at + at * PAGE : NULL;
+    }
+    return 0;
 }
 
 /* --- contents ------------------------------------------------------------------------------------------------------------- */
@@ -177,33 +191,28 @@ static void gone(struct chunk *k, unsigned i)
 /* Where the contents of a chunk's pages are, or that there is none. */
 static void find_contents(struct save *s, struct chunk *k, struct save_count *count)
 {
-    const struct save_window *w = &s->window[k->first / SAVE_CHUNK];
-
     for (unsigned i = 0; i < k->n; i++) {
         unsigned type = (unsigned)(k->entry[i] >> XC_TYPE_SHIFT);
-        uint64_t pfn = k->entry[i] & XC_PFN_MASK;
 
         k->page[i] = NULL;
         k->partly[i] = false;
-        if (xc_has_data(type) && !w->mfn[pfn - k->first])
+        if (xc_has_data(type) && !k->at[i])
             gone(k, i);
         if (!xc_has_data((unsigned)(k->entry[i] >> XC_TYPE_SHIFT))) {
             count->gone++;
             continue;
         }
-        const uint8_t *at = w->at + (pfn - k->first) * PAGE;
-
         if ((type & 7) != XC_NOTAB) {
             uint64_t before = s->foreign;
 
-            k->page[i] = copy_table(s, k, at, type & 7);
+            k->page[i] = k->zero[i] ? NULL : copy_table(s, k, k->at[i], type & 7);
             k->partly[i] = s->foreign != before;
-        } else if (!is_zero(at)) {
-            k->page[i] = at;
+        } else if (s->data ? !k->zero[i] : !is_zero(k->at[i])) {
+            k->page[i] = k->at[i];
         } else {
             count->zero++;
             if (s->o.zero == SAVE_ZERO_ALLOC)
-                k->entry[i] = pfn | (uint64_t)XC_ALLOC << XC_TYPE_SHIFT;
+                k->entry[i] = (k->entry[i] & XC_PFN_MASK) | (uint64_t)XC_ALLOC << XC_TYPE_SHIFT;
             continue;
         }
         count->data++;
@@ -235,16 +244,19 @@ static void choose(const struct save *s, const uint64_t *set, struct chunk *k)
             k->entry[k->n++] = at + (unsigned)__builtin_ctzll(bits);
 }
 
-/* The types of the frames; what is not the guest's is gone. */
-static int find_types(struct save *s, struct chunk *k)
+/* The types of the frames, and where they can be read; what is not the guest's is gone. */
+static int find_frames(struct save *s, struct chunk *k)
 {
-    for (unsigned i = 0; i < k->n; i++)
+    for (unsigned i = 0; i < k->n; i++) {
         s->types[i] = save_p2m_valid(s->p2m[k->entry[i]]) ? s->p2m[k->entry[i]] : ~0ULL;
-    int rc = ctl_page_types(s->c, s->domid, s->types, k->n);
+        k->zero[i] = false;
+        k->at[i] = s->data ? s->data + (size_t)i * PAGE : NULL;
+    }
+    int rc = s->data ? ctl_frames_read(s->c, s->domid, s->types, k->n, s->data, k->zero) : ctl_page_types(s->c, s->domid, s->types, k->n);
 
     for (unsigned i = 0; i < k->n && !rc; i++)
         k->entry[i] |= (s->types[i] == XC_BROKEN ? XC_XTAB : s->types[i]) << XC_TYPE_SHIFT;
-    return rc;
+    return rc || s->data ? rc : window_get(s, k);
 }
 
 /* What was sent, and from where; pages that were never there and are not now are left out. A table of which entries were left out is
@@ -272,9 +284,8 @@ static int send_chunk(struct save *s, const uint64_t *set, struct chunk *k, stru
     choose(s, set, k);
     if (!k->n)
         return 0;
-    int rc = find_types(s, k);
+    int rc = find_frames(s, k);
 
-    rc = rc ? rc : window_get(s, k);
     if (rc)
         return rc;
     count->pages += k->n;

@@ -27,7 +27,8 @@ struct save {
     uint32_t *slot;              /* hash: frame to page number + 1 */
     uint64_t slot_mask, secret;
     uint64_t *p2m_pfn;           /* the pages that the list lies in, as they were sent */
-    struct save_window *window;  /* one for each chunk */
+    uint8_t *data;               /* SAVE_CHUNK pages that the hypervisor copies to (ctl_frames_open), or NULL: they are mapped */
+    struct save_window *window;  /* then: one for each chunk */
     uint64_t n_mapped;
     xen_pfn_t *types;            /* SAVE_CHUNK, control calls' memory */
     uint8_t *tables;             /* room for SAVE_CHUNK page tables, made portable */
