@@ -104,7 +104,8 @@ bool frames_scrub_some(void);
 unsigned frames_check(void);
 
 /* 2^order frames for d, on its list, each PGC_ALLOC | 1, type 0. NULL if there is no memory or d
- * would exceed max_pages (or is dying). Scrubbed when they last belonged to another domain. */
+ * would exceed max_pages (or is dying). All zero unless FA_NOSCRUB, also if
+ * they were d's before: whoever restores a guest relies on that (zendo/control.h). */
 struct page *domain_pages_alloc(struct domain *d, unsigned order, unsigned flags, unsigned bits)
     __must_check;
 /* Keep as many free frames for d as it needs to have `total` of them; nobody else is given these. The claim falls

@@ -136,7 +136,7 @@ static int some(struct domain *d, struct zendo_domctl_frames *a, unsigned n, boo
         if (rc)
             break;
     }
-    if (!rc && !write && copy_to_guest(guest_ptr(a->list), frames, n * sizeof(frames[0])))
+    if (done && !write && copy_to_guest(guest_ptr(a->list), frames, done * sizeof(frames[0])))
         return -XEN_EFAULT;
     a->num -= done;
     a->list += done * sizeof(frames[0]);

@@ -19,8 +19,10 @@
  * zeroes. Page i of `data` receives the content of frame i, unless it is full of zeroes or not the domain's (XTAB): then the page is left alone.
  *
  * write: page i of `data` becomes the content of frame i. A frame that is not the domain's, or cannot be written now (a page table, a
- * descriptor table), ends the call with -EINVAL; num is then how many were not written.
+ * descriptor table), ends the call with -EINVAL.
  *
+ * After an error num is how many were not done; of the first of these, page or frame may have been filled in part (-EFAULT).
+ * Frames that a domain is given, by whatever call, are full of zeroes: who fills them need not clear them.
  * num over the limit: -E2BIG. num 0: nothing is done, so that one can ask whether the call exists.
  */
 #define ZENDO_DOMCTL_read_frames (ZENDO_DOMCTL_FIRST + 0)

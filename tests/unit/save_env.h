@@ -32,7 +32,7 @@
 #define FOREIGN 3999U          /* a frame of nobody's */
 
 /* Where things are in the guest, by page number. */
-enum { P_DATA = 0, P_L4 = 700, P_L3, P_L1, P_ROOT = 710, P_MIDDLE, P_P2M = 712, P_START = 720, P_STORE, P_CONSOLE, P_GDT, P_USER_L4 };
+enum { P_DATA = 0, P_L4 = 700, P_L3, P_L1, P_EMPTY_L1, P_ROOT = 710, P_MIDDLE, P_P2M = 712, P_START = 720, P_STORE, P_CONSOLE, P_GDT, P_USER_L4 };
 
 static uint64_t frame[FRAMES][PAGE / 8];
 static uint8_t owner[FRAMES], type[FRAMES]; /* type: as in getpageframeinfo3 */
@@ -164,7 +164,7 @@ int ctl_frames_read(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n, v
     static const uint64_t nothing[PAGE / 8];
 
     assert_true(n <= CTL_FRAMES_MAX);
-    memset(data, 0xdd, (size_t)n * PAGE); /* nobody may use what is not filled in */
+    memset(data, 0xdc, (size_t)n * PAGE); /* junk where nothing is filled in; a table keeps it, as no present bit is set */
     for (unsigned i = 0; i < n; i++) {
         bool its = list[i] < FRAMES && owner[list[i]] == domid;
 
@@ -358,9 +358,9 @@ static void write_p2m(void)
 
 static void make_tables(void)
 {
-    static const unsigned levels[][2] = { { P_L4, 12 }, { P_L3, 3 }, { P_L1, 1 }, { P_USER_L4, 12 } };
+    static const unsigned levels[][2] = { { P_L4, 12 }, { P_L3, 3 }, { P_L1, 1 }, { P_EMPTY_L1, 1 }, { P_USER_L4, 12 } };
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         memset(page_of(levels[i][0]), 0, PAGE);
         type[p2m[levels[i][0]]] = (uint8_t)levels[i][1];
     }

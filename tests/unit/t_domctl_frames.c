@@ -222,6 +222,71 @@ static void test_write_refused(void **state)
     finish();
 }
 
+/* The hypervisor's own pages that a guest may map: told from the others, and not for these calls. */
+static void test_shared(void **state)
+{
+    mfn_t m;
+
+    start();
+    m = frames_alloc(0, 0);
+    memset(frame_at(m.n), 0x66, FRAME_SIZE);
+    share_page(page_of(m), &e_dom[1].d);
+    list[1] = m.n;
+    assert_int_equal(both(ZENDO_DOMCTL_read_frames, 2), 0);
+    assert_int_equal(list[1], XEN_DOMCTL_PFINFO_XTAB);
+    assert_int_equal(data[1][0], 0xdd);
+    list[0] = e_frames[1][ROLE];
+    list[1] = m.n;
+    assert_int_equal(both(ZENDO_DOMCTL_write_frames, 2), -XEN_EINVAL);
+    assert_int_equal(left(), 1);
+    assert_int_equal(frame_at(m.n)[0], 0x66);
+    assert_true(unshare_page(page_of(m)));
+    finish();
+}
+
+/* The buffer ends in the middle: what was done is told, and it can go on from there. */
+static void test_half(void **state)
+{
+    for (unsigned every = 0; every < 2; every++) {
+        start();
+        e_preempt_every = every;
+        for (unsigned i = 0; i < N; i++)
+            frame_at(list[i])[7] = 1;
+        host_guest_allow(&op, sizeof(op));
+        host_guest_allow(list, sizeof(list));
+        host_guest_allow(data, 20 * FRAME_SIZE);
+        assert_int_equal(both(ZENDO_DOMCTL_read_frames, N), -XEN_EFAULT);
+        assert_int_equal(left(), N - 20);
+        assert_int_equal(list[19], 0);
+        assert_int_equal(list[20], e_frames[1][ROLE + 20]);
+        host_guest_allow(data, sizeof(data));
+        assert_int_equal(go(), 0);
+        assert_int_equal(left(), 0);
+        for (unsigned i = 0; i < N; i++)
+            assert_memory_equal(data[i], frame_at(e_frames[1][ROLE + i]), FRAME_SIZE);
+        host_guest_clear();
+        finish();
+    }
+}
+
+/* A frame that a domain gave back and gets again has lost what was in it. */
+static void test_fresh(void **state)
+{
+    struct page *pg;
+
+    start();
+    pg = page_of(mfn(list[1]));
+    memset(frame_at(list[1]), 0x77, FRAME_SIZE);
+    assert_int_equal(domain_page_remove(&e_dom[1].d, pg), 0);
+    put_page(pg);
+    pg = domain_pages_alloc(&e_dom[1].d, 0, 0, 64);
+    assert_non_null(pg);
+    list[1] = e_frames[1][ROLE + 1] = mfn_of(pg).n;
+    assert_int_equal(both(ZENDO_DOMCTL_read_frames, 2), 0);
+    assert_int_equal(list[1], ZENDO_FRAME_ZERO);
+    finish();
+}
+
 /* --- who, where, how many ----------------------------------------------------------------------------------- */
 
 static void test_arguments(void **state)
@@ -262,7 +327,7 @@ static void test_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_read), cmocka_unit_test(test_types), cmocka_unit_test(test_types_only), cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_refused), cmocka_unit_test(test_arguments) };
+        cmocka_unit_test(test_write_refused), cmocka_unit_test(test_shared), cmocka_unit_test(test_half), cmocka_unit_test(test_fresh), cmocka_unit_test(test_arguments) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

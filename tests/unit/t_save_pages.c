@@ -96,6 +96,7 @@ int ctl_frames_read(struct ctl *c, domid_t domid, xen_pfn_t *l, unsigned n, void
 {
     static const uint8_t nothing[4096];
 
+    memset(data, 0xdc, (size_t)n * 4096); /* junk where nothing is filled in */
     for (unsigned i = 0; i < n; i++) {
         zero[i] = is_its(l[i]) && !memcmp(frames[l[i]], nothing, 4096);
         if (is_its(l[i]) && !zero[i])

@@ -66,6 +66,8 @@ void ctl_close(struct ctl *c)
         xenforeignmemory_close(c->memory);
     if (c->page)
         xencall_free_buffer_pages(c->call, c->page, 1);
+    if (c->frames)
+        xencall_free_buffer_pages(c->call, c->frames, CTL_FRAMES_MAX);
     for (unsigned i = 0; i < SPARES; i++)
         if (c->spare[i])
             xencall_free_buffer_pages(c->call, c->spare[i], c->spare[i][0]);

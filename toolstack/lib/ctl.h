@@ -113,8 +113,9 @@ int ctl_page_types(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n);
 /* Fills frames of a domain with zeroes, without mapping them. */
 int ctl_clear_pages(struct ctl *c, domid_t domid, const xen_pfn_t *mfns, size_t count);
 /*
- * Contents of a domain's frames without mapping them (ctl_frames.c). open: room for CTL_FRAMES_MAX pages, to be closed; NULL (silent): the
- * hypervisor is another than Zendo, or there is no memory: map them then. list is ctl_buffer() memory, data what open gave.
+ * Contents of a domain's frames without mapping them (ctl_frames.c). list is ctl_buffer() memory, data what open gave.
+ * open: room for CTL_FRAMES_MAX pages, to be closed; NULL (silent): the hypervisor is another than Zendo, or there is no memory: map them
+ * then. What is closed serves the next, up to ctl_close().
  * read: list[] becomes the frames' types as with ctl_page_types(); page i of data is the content of frame i, if it is the domain's and zero[i]
  * does not say that it is full of zeroes. On such a hypervisor frames that a domain has just been given are full of zeroes.
  */

@@ -30,13 +30,21 @@ void *ctl_frames_open(struct ctl *c, domid_t domid)
     /* An answer other than yes may come from a hypervisor that does not know the call: what it says then is its own matter. */
     bool there = !call(c, domid, ZENDO_DOMCTL_read_frames, NULL, 0, NULL, &left);
 
-    return there ? xencall_alloc_buffer_pages(c->call, CTL_FRAMES_MAX) : NULL;
+    void *data = c->frames;
+
+    if (there && !data)
+        return xencall_alloc_buffer_pages(c->call, CTL_FRAMES_MAX);
+    if (there)
+        c->frames = NULL;
+    return there ? data : NULL;
 }
 
 void ctl_frames_close(struct ctl *c, void *data)
 {
-    if (data)
+    if (c->frames && data)
         xencall_free_buffer_pages(c->call, data, CTL_FRAMES_MAX);
+    else if (data)
+        c->frames = data;
 }
 
 int ctl_frames_read(struct ctl *c, domid_t domid, xen_pfn_t *list, unsigned n, void *data, bool *zero)

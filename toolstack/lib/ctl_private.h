@@ -12,5 +12,6 @@ struct ctl {
     xencall_handle *call;
     xenforeignmemory_handle *memory; /* opened at the first mapping */
     void *page;                      /* for command structures */
+    void *frames;                    /* a buffer that ctl_frames_close() got, for the next: taking it down costs a trap a page */
     size_t *spare[4];                /* buffers of several pages that were freed, to be used again: a new one costs a mmap and its faults */
 };

@@ -14,6 +14,8 @@
 
 #define SUPER 512U
 
+_Static_assert(XC_PAGES_MAX <= CTL_FRAMES_MAX, "a record's pages fit the buffer");
+
 struct record {
     unsigned n, n_data;
     uint64_t entry[XC_PAGES_MAX];

@@ -20,6 +20,8 @@
 #define XEN_FIRST 256U /* the hypervisor's entries of a top-level table */
 #define XEN_LAST 271U
 
+_Static_assert(SAVE_CHUNK <= CTL_FRAMES_MAX && SAVE_CHUNK <= CTL_TYPES_MAX, "one call looks at a chunk");
+
 /* One chunk being sent. */
 struct chunk {
     uint64_t first;
