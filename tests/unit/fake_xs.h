@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in a table, in place of libxenstore, for tests of what the tools write and look up. No transactions; watches by a hook. */
+/* A store in a table, in place of libxenstore, for tests of what the tools write and look up. One transaction at a time; watches by a hook. */
 #pragma once
 
 #include <errno.h>
@@ -47,8 +47,34 @@ static struct fake_node *fake_add(const char *path)
 
 struct xs_handle *xs_open(unsigned long flags) { (void)flags; return &fake_handle; }
 void xs_close(struct xs_handle *h) { (void)h; }
-xs_transaction_t xs_transaction_start(struct xs_handle *h) { (void)h; return 1; }
-bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort_) { (void)h; (void)t; (void)abort_; return true; }
+static struct fake_node fake_before[FAKE_NODES]; /* the transaction */
+static unsigned n_fake_before;
+static void (*fake_meanwhile)(void); /* somebody else's change during the next transaction, which has to be done again */
+xs_transaction_t xs_transaction_start(struct xs_handle *h)
+{
+    (void)h;
+    memcpy(fake_before, fake, sizeof(fake));
+    n_fake_before = n_fake;
+    return 1;
+}
+
+bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort_)
+{
+    void (*other)(void) = fake_meanwhile;
+
+    (void)h, (void)t;
+    if (!abort_ && !other)
+        return true;
+    memcpy(fake, fake_before, sizeof(fake));
+    n_fake = n_fake_before;
+    if (abort_)
+        return true;
+    fake_meanwhile = NULL;
+    other();
+    errno = EAGAIN;
+    return false;
+}
+
 bool xs_watch(struct xs_handle *h, const char *p, const char *t) { (void)h; (void)p; (void)t; return true; }
 bool xs_unwatch(struct xs_handle *h, const char *p, const char *t) { (void)h; (void)p; (void)t; return true; }
 static void (*fake_on_wait)(void);      /* somebody else's turn when the tool waits; makes an event */

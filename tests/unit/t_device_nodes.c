@@ -113,6 +113,99 @@ static void test_close_word_lost(void **state)
     assert_int_equal(rc, 0);
 }
 
+/* Somebody else takes the device away while it is asked to close: asking does not make it again. */
+static void taken_away(void)
+{
+    store_remove("/local/domain/0/backend");
+}
+
+static void test_close_gone(void **state)
+{
+    struct device dev;
+
+    for (unsigned force = 0; force < 2; force++) {
+        start(state);
+        device_init(&dev, 3, "vbd", 51712);
+        assert_int_equal(device_write_base(&dev), 0);
+        fake_meanwhile = taken_away;
+        assert_int_equal(device_close_begin(&dev, force), 0);
+        assert_null(fake_meanwhile);
+        assert_null(fake_find("/local/domain/0/backend/vbd/3/51712/online"));
+        assert_null(fake_find("/local/domain/0/backend/vbd/3/51712/state"));
+        assert_int_equal(device_close(&dev, true, 10), 0);
+        assert_int_equal(device_forget(&dev), 0);
+        assert_int_equal(n_fake, 0);
+    }
+}
+
+/* The kernel's complaints go with the device, and nothing of where they were stays. */
+static void test_forget_error(void **state)
+{
+    struct device a, b;
+
+    device_init(&a, 3, "vbd", 51712);
+    device_init(&b, 4, "vif", 0);
+    static const char *const parents[] = { "", "/backend", "/backend/vbd", "/backend/vbd/3", "/backend/vbd/3/51712", "/backend/vif", "/backend/vif/4", "/backend/vif/4/0" };
+
+    for (unsigned i = 0; i < 8; i++) { /* a store makes them by itself */
+        char path[100];
+
+        snprintf(path, sizeof(path), "/local/domain/0/error%s", parents[i]);
+        store_write(path, "%s", "");
+    }
+    store_write("/local/domain/0/error/backend/vbd/3/51712/error", "2 reading something");
+    store_write("/local/domain/0/error/backend/vif/4/0/error", "2 reading another");
+    assert_int_equal(device_forget(&a), 0);
+    is("/local/domain/0/error/backend/vif/4/0/error", "2 reading another");
+    assert_int_equal(device_forget(&b), 0);
+    assert_int_equal(n_fake, 0);
+}
+
+/* Another guest's first disk comes while the last one's folder is found to be empty. */
+static void another_comes(void)
+{
+    store_write("/local/domain/0/backend/vbd/4/51712/state", "1");
+}
+
+static void test_forget_meanwhile(void **state)
+{
+    struct device dev;
+
+    device_init(&dev, 3, "vbd", 51712);
+    store_write("/local/domain/0/backend/vbd/3/51712/state", "6");
+    fake_meanwhile = another_comes;
+    assert_int_equal(store_remove_empty(dev.back, "/local/domain/0"), 0);
+    assert_null(fake_meanwhile);
+    is("/local/domain/0/backend/vbd/4/51712/state", "1");
+    assert_null(fake_find("/local/domain/0/backend/vbd/3/51712/state"));
+}
+
+/* Who changes the same nodes all the time makes it fail, not go on for ever. */
+static unsigned changes;
+
+static void changed_again(void)
+{
+    fake_meanwhile = ++changes < 100000 ? changed_again : NULL;
+}
+
+static int body(const void *arg)
+{
+    return store_write("/a", "b");
+}
+
+static void test_transact_bound(void **state)
+{
+    changes = 0;
+    fake_meanwhile = changed_again;
+    assert_int_equal(store_transact(body, NULL), -EBUSY);
+    assert_non_null(strstr(fault_text(), "all the time"));
+    assert_true(changes < 100000);
+    assert_int_equal(n_fake, 0);
+    fake_meanwhile = NULL;
+    assert_int_equal(store_transact(body, NULL), 0);
+    is("/a", "b");
+}
+
 static int collect(const struct device *dev, void *arg)
 {
     char *text = arg;
@@ -226,7 +319,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_base, start), cmocka_unit_test_setup(test_close_waits, start),
-        cmocka_unit_test_setup(test_close_word_lost, start), cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
+        cmocka_unit_test_setup(test_close_word_lost, start), cmocka_unit_test_setup(test_close_gone, start),
+        cmocka_unit_test_setup(test_forget_error, start), cmocka_unit_test_setup(test_forget_meanwhile, start), cmocka_unit_test_setup(test_transact_bound, start),
+        cmocka_unit_test_setup(test_each, start), cmocka_unit_test_setup(test_users, start),
         cmocka_unit_test_setup(test_users_link, start), cmocka_unit_test_setup(test_refusals, start),
     };
 

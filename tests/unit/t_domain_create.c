@@ -205,7 +205,7 @@ struct xs_handle *store_handle(void) { return (struct xs_handle *)8; }
 uint64_t store_clock_ms(void) { return 0; }
 int store_wait(const char *path, unsigned ms, store_test_fn *test, void *arg) { return test(path, arg); }
 
-int store_begin(void)
+static int store_begin(void)
 {
     int rc = step("begin");
 
@@ -216,14 +216,14 @@ int store_begin(void)
     return 0;
 }
 
-void store_abort(void)
+static void store_abort(void)
 {
     if (w.in_transaction)
         copy_nodes(w.node, &w.n_nodes, w.saved, w.n_saved);
     w.in_transaction = false;
 }
 
-int store_commit(void)
+static int store_commit(void)
 {
     int rc = step("commit");
 
@@ -231,6 +231,16 @@ int store_commit(void)
         store_abort();
     w.in_transaction = false;
     return rc;
+}
+
+int store_transact(int (*body)(const void *arg), const void *arg)
+{
+    int rc = store_begin();
+
+    rc = rc ? rc : body(arg);
+    if (rc)
+        store_abort();
+    return rc ? rc : store_commit();
 }
 
 int store_read_many(const char *const *paths, unsigned n, char **values)

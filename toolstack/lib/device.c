@@ -191,18 +191,40 @@ static bool device_wait_kernel(const struct device *dev, unsigned timeout_ms)
     return !device_in_kernel(dev);
 }
 
+/* A backend that is gone, perhaps this moment by another's hand, must not be made again by our asking it to close. */
+struct closing {
+    const struct device *dev;
+    bool force;
+};
+
+static int ask_to_close(const void *arg)
+{
+    const struct closing *c = arg;
+    int rc;
+
+    if (!store_exists("%s", c->dev->back))
+        return 0;
+    rc = store_put(c->dev->back, "online", "0");
+    if (!rc && !c->force)
+        rc = store_put(c->dev->back, "state", "%u", DEVICE_CLOSING);
+    return rc;
+}
+
+static int ask_again(const void *arg)
+{
+    const struct device *dev = arg;
+    int64_t now;
+
+    return store_read_number(&now, "%s/state", dev->back) || now <= 0 || now > DEVICE_CLOSING ? 0
+           : store_put(dev->back, "state", "%u", DEVICE_CLOSING);
+}
+
 int device_close_begin(const struct device *dev, bool force)
 {
-    int rc = 0;
+    struct closing c = { dev, force };
+    int rc = store_transact(ask_to_close, &c);
 
-    if (!store_exists("%s", dev->back))
-        return force ? store_remove("%s", dev->front) : 0;
-    rc = store_put(dev->back, "online", "0");
-    if (!rc && force)
-        return store_remove("%s", dev->front);
-    if (!rc)
-        rc = store_put(dev->back, "state", "%u", DEVICE_CLOSING);
-    return rc;
+    return !rc && force ? store_remove("%s", dev->front) : rc;
 }
 
 /*
@@ -227,7 +249,7 @@ static int device_wait_closed(const struct device *dev, unsigned timeout_ms)
         if (store_clock_ms() >= until)
             return fault(-EBUSY, "%s %u: the guest has not let go of it in %u s; unmount it there, try again if the guest is only busy, or use --force",
                          dev->kind, dev->id, timeout_ms / 1000);
-        if (!store_read_number(&now, "%s", path) && now > 0 && now <= DEVICE_CLOSING && (state = store_write(path, "%u", DEVICE_CLOSING)))
+        if ((state = store_transact(ask_again, dev)))
             return state;
     }
 }
@@ -271,14 +293,15 @@ int device_close(const struct device *dev, bool force, unsigned timeout_ms)
 
 int device_forget(const struct device *dev)
 {
-    char top[64];
+    char top[64], error[128];
     int rc, again;
 
     snprintf(top, sizeof(top), "/local/domain/%u/device", dev->domid);
     rc = store_remove_empty(dev->front, top);
     again = store_remove_empty(dev->back, "/local/domain/0");
     rc = rc ? rc : again;
-    again = store_remove("/local/domain/%u/error/backend/%s/%u/%u", dev->backend, dev->kind, dev->domid, dev->id);
+    snprintf(error, sizeof(error), "/local/domain/%u/error/backend/%s/%u/%u", dev->backend, dev->kind, dev->domid, dev->id);
+    again = store_remove_empty(error, "/local/domain/0"); /* where the kernel puts what it complains of */
     rc = rc ? rc : again;
     again = store_remove_empty(dev->record, "/libxl");
     return rc ? rc : again;

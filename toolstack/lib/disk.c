@@ -20,14 +20,23 @@
 
 #define DISK_WAIT_MS 10000
 
-static int disk_write_nodes(const struct device *dev, const struct disk_config *d, const char *params, const char *script)
+struct disk_nodes {
+    const struct device *dev;
+    const struct disk_config *disk;
+    const char *params, *script;
+};
+
+static int disk_write_nodes(const void *arg)
 {
+    const struct disk_nodes *w = arg;
+    const struct device *dev = w->dev;
+    const struct disk_config *d = w->disk;
     char vdev[16];
 
     disk_name_vdev(dev->id, vdev);
     int rc = device_write_base(dev);
-    rc = rc ? rc : device_put_back(dev, "params", "%s", params);
-    rc = rc ? rc : device_put_back(dev, "script", "%s", script ? script : "/etc/xen/scripts/block");
+    rc = rc ? rc : device_put_back(dev, "params", "%s", w->params);
+    rc = rc ? rc : device_put_back(dev, "script", "%s", w->script ? w->script : "/etc/xen/scripts/block");
     rc = rc ? rc : device_put_back(dev, "removable", "%d", d->cdrom);
     rc = rc ? rc : device_put_back(dev, "bootable", "1");
     rc = rc ? rc : device_put_back(dev, "dev", "%s", vdev);
@@ -41,27 +50,9 @@ static int disk_write_nodes(const struct device *dev, const struct disk_config *
     rc = rc ? rc : device_put_front(dev, "device-type", d->cdrom ? "cdrom" : "disk");
     rc = rc ? rc : device_put_front(dev, "trusted", "%d", d->trusted);
     /* Ours: whether there is something to release, and how. */
-    rc = rc ? rc : store_put(dev->record, "zendo", script ? "script" : "builtin");
+    rc = rc ? rc : store_put(dev->record, "zendo", w->script ? "script" : "builtin");
     if (d->format == DISK_QCOW2) /* for a save: an image looks raw from outside */
         rc = rc ? rc : store_put(dev->record, "zendo-format", "qcow2");
-    return rc;
-}
-
-static int disk_write(const struct device *dev, const struct disk_config *d, const char *params, const char *script)
-{
-    int rc;
-
-    do {
-        rc = store_begin();
-        if (rc)
-            return rc;
-        rc = disk_write_nodes(dev, d, params, script);
-        if (rc) {
-            store_abort();
-            return rc;
-        }
-        rc = store_commit();
-    } while (rc == -EAGAIN);
     return rc;
 }
 
@@ -125,7 +116,7 @@ static int disk_attach_builtin(const struct device *dev, const struct disk_confi
         rc = disk_make_node(d, &src, node, sizeof(node), &fd);
     if (rc)
         return rc;
-    rc = disk_write(dev, d, src.path, NULL);
+    rc = store_transact(disk_write_nodes, &(struct disk_nodes){ dev, d, src.path, NULL });
     if (!rc)
         rc = disk_connect(dev, &src, node);
     if (rc) {
@@ -146,7 +137,7 @@ static int disk_attach_script(const struct device *dev, const struct disk_config
 
     if (rc)
         return rc;
-    rc = disk_write(dev, d, d->target, script);
+    rc = store_transact(disk_write_nodes, &(struct disk_nodes){ dev, d, d->target, script });
     rc = rc ? rc : device_wait_backend(dev, DISK_WAIT_MS);
     rc = rc ? rc : device_run_script(dev, script, "add", NULL, NULL);
     if (!rc && !store_exists("%s/physical-device", dev->back))

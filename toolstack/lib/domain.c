@@ -129,34 +129,34 @@ int domain_check_name_free(struct ctl *c, const char *name, int except)
     return fault(-EEXIST, "name '%s': domain %d has it; choose another, or `xm destroy %d` first", name, taken, taken);
 }
 
+struct renaming {
+    uint32_t domid;
+    const char *name;
+};
+
+static int write_name(const void *arg)
+{
+    const struct renaming *r = arg;
+    char *vm = store_read("/local/domain/%u/vm", r->domid);
+    char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/name", r->domid);
+    int rc = store_write(path, "%s", r->name);
+    rc = rc ? rc : domain_index_drop(r->domid);
+    if (!rc && store_exists("/zendo/domain/%u", r->domid))
+        rc = domain_index_put(r->domid, r->name);
+    if (!rc && vm && !strncmp(vm, "/vm/", 4)) /* the path is a guest's to read only, but check it */
+        rc = store_put(vm, "name", "%s", r->name);
+    free(vm);
+    return rc;
+}
+
 int domain_rename(struct ctl *c, uint32_t domid, const char *name)
 {
     int rc = domain_check_name(name);
 
     rc = rc ? rc : domain_check_name_free(c, name, (int)domid);
-    while (!rc) {
-        rc = store_begin();
-        char *vm = rc ? NULL : store_read("/local/domain/%u/vm", domid);
-
-        char path[64];
-        snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
-        rc = rc ? rc : store_write(path, "%s", name);
-        rc = rc ? rc : domain_index_drop(domid);
-        if (!rc && store_exists("/zendo/domain/%u", domid))
-            rc = domain_index_put(domid, name);
-        if (!rc && vm && !strncmp(vm, "/vm/", 4)) /* the path is a guest's to read only, but check it */
-            rc = store_put(vm, "name", "%s", name);
-        free(vm);
-        if (rc) {
-            store_abort();
-            return rc;
-        }
-        rc = store_commit();
-        if (rc != -EAGAIN)
-            return rc;
-        rc = 0;
-    }
-    return rc;
+    return rc ? rc : store_transact(write_name, &(struct renaming){ domid, name });
 }
 
 int domain_parse_uuid(const char *text, uint8_t uuid[16])

@@ -112,8 +112,9 @@ static int write_ours(const struct domain_nodes *n)
     return rc ? rc : PUT_ALL(record, noted);
 }
 
-static int write_all(const struct domain_nodes *n)
+static int write_all(const void *arg)
 {
+    const struct domain_nodes *n = arg;
     char home[48], vm[64], uuid[37];
     int rc;
 
@@ -137,18 +138,7 @@ static int write_all(const struct domain_nodes *n)
 
 int domain_write_nodes(const struct domain_nodes *n)
 {
-    int rc;
-
-    do {
-        rc = store_begin();
-        if (!rc)
-            rc = write_all(n);
-        if (rc)
-            store_abort();
-        else
-            rc = store_commit();
-    } while (rc == -EAGAIN);
-    return rc;
+    return store_transact(write_all, n);
 }
 
 int domain_write_rings(uint32_t domid, xen_pfn_t store_mfn, xen_pfn_t console_mfn)
@@ -162,8 +152,9 @@ int domain_write_rings(uint32_t domid, xen_pfn_t store_mfn, xen_pfn_t console_mf
 }
 
 /* A guest's directory names its vm, but the guest may not write that node: it is domain 0's. */
-static int remove_all(uint32_t domid)
+static int remove_all(const void *arg)
 {
+    uint32_t domid = *(const uint32_t *)arg;
     char path[64], *vm = store_read("/local/domain/%u/vm", domid);
     int rc = 0;
 
@@ -191,17 +182,6 @@ static void remove_config(uint32_t domid)
 
 int domain_remove_nodes(uint32_t domid)
 {
-    int rc;
-
     remove_config(domid);
-    do {
-        rc = store_begin();
-        if (!rc)
-            rc = remove_all(domid);
-        if (rc)
-            store_abort();
-        else
-            rc = store_commit();
-    } while (rc == -EAGAIN);
-    return rc;
+    return store_transact(remove_all, &domid);
 }

@@ -38,13 +38,22 @@ int net_write_sysctl(const char *value, const char *format, ...)
     return rc ? fault(rc, "%s: cannot be set to %s: %s", path, value, strerror(-rc)) : 0;
 }
 
-static int nic_write_nodes(const struct device *dev, const struct nic_config *n, const char *script)
+struct nic_nodes {
+    const struct device *dev;
+    const struct nic_config *nic;
+    const char *script;
+};
+
+static int nic_write_nodes(const void *arg)
 {
+    const struct nic_nodes *w = arg;
+    const struct device *dev = w->dev;
+    const struct nic_config *n = w->nic;
     uint64_t bytes;
     uint32_t interval;
     int rc = device_write_base(dev);
 
-    rc = rc ? rc : device_put_back(dev, "script", "%s", script);
+    rc = rc ? rc : device_put_back(dev, "script", "%s", w->script);
     rc = rc ? rc : device_put_back(dev, "mac", "%s", n->mac);
     if (n->bridge)
         rc = rc ? rc : device_put_back(dev, "bridge", "%s", n->bridge);
@@ -62,24 +71,6 @@ static int nic_write_nodes(const struct device *dev, const struct nic_config *n,
     rc = rc ? rc : device_put_front(dev, "handle", "%u", dev->id);
     rc = rc ? rc : device_put_front(dev, "mac", "%s", n->mac);
     rc = rc ? rc : device_put_front(dev, "trusted", "%d", n->trusted);
-    return rc;
-}
-
-static int nic_write(const struct device *dev, const struct nic_config *n, const char *script)
-{
-    int rc;
-
-    do {
-        rc = store_begin();
-        if (rc)
-            return rc;
-        rc = nic_write_nodes(dev, n, script);
-        if (rc) {
-            store_abort();
-            return rc;
-        }
-        rc = store_commit();
-    } while (rc == -EAGAIN);
     return rc;
 }
 
@@ -180,7 +171,7 @@ int nic_attach(uint32_t domid, const struct nic_config *given)
         device_init(&dev, domid, "vif", (unsigned)n.devid);
         if (way != NIC_BRIDGE)
             nic_script_path(way == NIC_ROUTE ? "vif-route" : n.script, script);
-        rc = nic_write(&dev, &n, script);
+        rc = store_transact(nic_write_nodes, &(struct nic_nodes){ &dev, &n, script });
         rc = rc ? rc : store_put(dev.record, "zendo", way == NIC_SCRIPT ? "script" : "builtin");
         rc = rc ? rc : nic_connect(&dev, &n, way, script);
         if (rc) {

@@ -75,26 +75,29 @@ static int wait_suspended(struct ctl *c, uint32_t domid, uint64_t until)
     return rc > 0 ? 0 : rc;
 }
 
+struct taking {
+    uint32_t domid;
+    bool *taken;
+};
+
+static int take_word(const void *arg)
+{
+    const struct taking *t = arg;
+    char *word = store_read("/local/domain/%u/control/shutdown", t->domid);
+    char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", t->domid);
+    *t->taken = word && !strcmp(word, "suspend");
+    free(word);
+    return *t->taken ? store_write(path, "%s", "") : 0;
+}
+
 /* 1: the word was still there and is gone now. 0: the guest has taken it. */
 static int take_back(uint32_t domid)
 {
-    int rc, taken = 0;
+    bool taken;
+    int rc = store_transact(take_word, &(struct taking){ domid, &taken });
 
-    do {
-        rc = store_begin();
-        char *word = rc ? NULL : store_read("/local/domain/%u/control/shutdown", domid);
-        char path[64];
-
-        snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
-        taken = word && !strcmp(word, "suspend");
-        if (!rc && taken)
-            rc = store_write(path, "%s", "");
-        free(word);
-        if (rc)
-            store_abort();
-        else
-            rc = store_commit();
-    } while (rc == -EAGAIN);
     return rc ? rc : taken;
 }
 

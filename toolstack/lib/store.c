@@ -13,6 +13,8 @@
 
 #include "fault.h"
 
+#define TRIES 1000U /* of a transaction: a guest may change its nodes without end */
+
 static struct xs_handle *xs;
 static xs_transaction_t transaction = XBT_NULL;
 
@@ -64,31 +66,33 @@ static int store_failed(const char *what, const char *path)
     return fault(-err, "store: %s %s: %s", what, path, strerror(err));
 }
 
-int store_begin(void)
+/* 1: somebody else changed the same nodes. */
+static int transact_once(int (*body)(const void *arg), const void *arg)
 {
     int rc = store_open();
 
     if (rc)
         return rc;
-    transaction = xs_transaction_start(xs);
-    return transaction != XBT_NULL ? 0 : store_failed("cannot begin", "a transaction");
-}
+    xs_transaction_t now = transaction = xs_transaction_start(xs);
 
-int store_commit(void)
-{
-    xs_transaction_t now = transaction;
-
+    if (now == XBT_NULL)
+        return store_failed("cannot begin", "a transaction");
+    rc = body(arg);
     transaction = XBT_NULL;
-    if (xs_transaction_end(xs, now, false))
-        return 0;
-    return errno == EAGAIN ? -EAGAIN : store_failed("cannot end", "a transaction");
+    if (xs_transaction_end(xs, now, rc) || rc)
+        return rc;
+    return errno == EAGAIN ? 1 : store_failed("cannot end", "a transaction");
 }
 
-void store_abort(void)
+int store_transact(int (*body)(const void *arg), const void *arg)
 {
+    int rc = 1;
+
     if (transaction != XBT_NULL)
-        xs_transaction_end(xs, transaction, true);
-    transaction = XBT_NULL;
+        return body(arg);
+    for (unsigned i = 0; i < TRIES && rc > 0; i++)
+        rc = transact_once(body, arg);
+    return rc > 0 ? fault(-EBUSY, "store: others change the same nodes all the time (%u tries); if that is a guest's doing, pause it", TRIES) : rc;
 }
 
 char *store_read(const char *format, ...)
@@ -180,14 +184,18 @@ int store_remove(const char *format, ...)
     return store_failed("cannot remove", path);
 }
 
-int store_remove_empty(const char *path, const char *top)
-{
-    char up[STORE_PATH_MAX];
-    int rc = store_remove("%s", path);
-    size_t keep = strlen(top);
+struct parents {
+    const char *path, *top;
+};
 
-    if (snprintf(up, sizeof(up), "%s", path) >= (int)sizeof(up))
-        return -ENAMETOOLONG;
+static int remove_empty_parents(const void *arg)
+{
+    const struct parents *r = arg;
+    char up[STORE_PATH_MAX];
+    int rc = 0;
+    size_t keep = strlen(r->top);
+
+    snprintf(up, sizeof(up), "%s", r->path);
     while (!rc) {
         unsigned n;
         char *slash = strrchr(up, '/');
@@ -200,6 +208,15 @@ int store_remove_empty(const char *path, const char *top)
         rc = store_remove("%s", up);
     }
     return rc;
+}
+
+/* What is below the path may be a guest's, who could make a transaction fail for ever by writing there: only its parents are looked at in one. */
+int store_remove_empty(const char *path, const char *top)
+{
+    struct parents r = { path, top };
+    int rc = strlen(path) < STORE_PATH_MAX ? store_remove("%s", path) : -ENAMETOOLONG;
+
+    return rc ? rc : store_transact(remove_empty_parents, &r);
 }
 
 int store_mkdir_for(unsigned owner, int reader, const char *format, ...)

@@ -19,13 +19,11 @@ void store_close(void);
 struct xs_handle *store_handle(void);
 
 /*
- * for (;;) { rc = store_begin(); ...; rc = store_commit(); if (rc != -EAGAIN) break; }
- * Between the two all functions below but watches take part. store_commit() says -EAGAIN when somebody else
- * changed the same nodes: do it again (without a fault text).
+ * body(arg) in a transaction, in which all functions below but waits take part. It gives 0, or a negative value: then nothing is changed. It
+ * is done again when somebody else changed the same nodes meanwhile. Within a transaction body() is part of that one. A guest that
+ * writes its own nodes without end can make one that touches them fail (-EBUSY after 1000 tries).
  */
-int store_begin(void);
-int store_commit(void);
-void store_abort(void);
+int store_transact(int (*body)(const void *arg), const void *arg);
 
 /* The value (free() it), or NULL when there is no such node (no fault). Never longer than the store's limit. */
 char *store_read(const char *path, ...) STORE_FMT(1);
@@ -37,7 +35,7 @@ int store_write(const char *path, const char *value, ...) STORE_FMT(2);
 int store_put(const char *path, const char *key, const char *value, ...) STORE_FMT(3);
 /* Removes the node and all below it; 0 if there is none. */
 int store_remove(const char *path, ...) STORE_FMT(1);
-/* Removes the node; then each parent that is empty by that, up to and without `top`. */
+/* Removes the node; then each parent that is empty by that, up to and without `top`; one that is used again meanwhile stays. */
 int store_remove_empty(const char *path, const char *top);
 /* An empty node that belongs to `owner`, readable by `reader` (-1: nobody else). What is written below it inherits that. */
 int store_mkdir_for(unsigned owner, int reader, const char *path, ...) STORE_FMT(3);

@@ -118,23 +118,22 @@ int cmd_vcpu_list(struct args *a)
 
 /* --- vcpu-set ---------------------------------------------------------------------------------------------------------------- */
 
-static int write_availability(uint32_t domid, unsigned wanted, unsigned all)
+struct availability {
+    uint32_t domid;
+    unsigned wanted, all;
+};
+
+static int write_availability(const void *arg)
 {
-    int rc;
+    const struct availability *a = arg;
+    int rc = 0;
 
-    do {
-        rc = store_begin();
-        for (unsigned i = 0; i < all && !rc; i++) {
-            char path[64];
+    for (unsigned i = 0; i < a->all && !rc; i++) {
+        char path[64];
 
-            snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", domid, i);
-            rc = store_write(path, "%s", i < wanted ? "online" : "offline");
-        }
-        if (rc)
-            store_abort();
-        else
-            rc = store_commit();
-    } while (rc == -EAGAIN);
+        snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", a->domid, i);
+        rc = store_write(path, "%s", i < a->wanted ? "online" : "offline");
+    }
     return rc;
 }
 
@@ -155,7 +154,7 @@ int cmd_vcpu_set(struct args *a)
         return fault(-EINVAL, "domain %u: it was made for %u virtual CPUs; set 'maxvcpus = %lld' and create it anew", domid, vcpus_of(&d), wanted);
     if (wanted > host.nr_cpus && wanted > d.nr_online_vcpus && !args_has(a, "ignore-host"))
         return fault(-EINVAL, "domain %u: %lld virtual CPUs are more than the host's %u; add -i if that is meant", domid, wanted, host.nr_cpus);
-    return write_availability(domid, (unsigned)wanted, vcpus_of(&d));
+    return store_transact(write_availability, &(struct availability){ domid, (unsigned)wanted, vcpus_of(&d) });
 }
 
 /* --- vcpu-pin ---------------------------------------------------------------------------------------------------------------- */
