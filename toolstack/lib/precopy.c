@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When to stop sending and pause the guest. A guest that writes slower than the link carries shrinks from round to round; the pause
- * gets shorter until it is all fixed cost. One that writes faster does not shrink: three rounds without a better pause
- * show that. A round that looks better by less than a tenth is not called better: noise would keep it going.
+ * gets shorter until it is all fixed cost. One that writes faster does not shrink: rounds after which as much is left as after the best one
+ * before show that; two are enough if each left as much as it sent. What is left is counted in pages, since the rate is only
+ * found out meanwhile. Less by less than a tenth is not called less: noise would keep it going.
  */
 #include "precopy.h"
 
 #define FRUITLESS_MAX 3U
+#define FUTILE_MAX 2U         /* of rounds that left as much as they sent */
 #define SENT_TIMES_MAX 4U     /* in all so many times the guest's size at most */
 #define BETTER 0.9
 #define SMALL_PAGES 64U       /* so few pages are not worth another round */
@@ -28,7 +30,8 @@ static void take_rates(struct precopy *p, uint64_t pages, uint64_t bytes, double
     if (pages > 0 && bytes > 0) {
         double rate = (double)bytes * 1000 / ms, each = (double)bytes / (double)pages;
 
-        p->rate = p->rate > 0 && rate > p->rate ? (p->rate + rate) / 2 : rate;
+        /* The first round looks at every page, most of which may be empty, so its rate says little. */
+        p->rate = p->round > 2 && rate > p->rate ? (p->rate + rate) / 2 : rate;
         /* Zero pages are mostly sent in the first round; what is written later is seldom zero. */
         p->page_bytes = p->round > 1 && each > p->page_bytes / 2 ? (p->page_bytes + each) / 2 : PRECOPY_PAGE;
     }
@@ -55,17 +58,18 @@ enum precopy_next precopy_judge(struct precopy *p, uint64_t pages, uint64_t byte
     p->dirty = dirty;
     take_rates(p, pages, bytes, ms, dirty);
     p->pause_ms = p->fixed_ms + send_ms(p, (double)dirty);
-    better = p->round == 1 || p->pause_ms < p->best_ms * BETTER;
+    better = p->round == 1 || (double)dirty < (double)p->best * BETTER;
     p->fruitless = better ? 0 : p->fruitless + 1;
+    p->futile = !better && (double)dirty > (double)pages * BETTER ? p->futile + 1 : 0;
     if (better)
-        p->best_ms = p->pause_ms;
+        p->best = dirty;
     if (dirty <= SMALL_PAGES && p->pause_ms <= p->limits.downtime_ms)
         return end(p, "few pages are left");
     if (!better && p->pause_ms <= p->limits.downtime_ms)
         return end(p, "the pause fits the bound and gets no shorter");
     if (p->round >= p->limits.rounds)
         return end(p, "that was the last round allowed");
-    if (p->fruitless >= FRUITLESS_MAX)
+    if (p->fruitless >= FRUITLESS_MAX || p->futile >= FUTILE_MAX)
         return end(p, "the guest writes as fast as its memory can be sent");
     if (p->sent_bytes > SENT_TIMES_MAX * p->pages * PRECOPY_PAGE)
         return end(p, "its memory has been sent four times over");

@@ -30,13 +30,14 @@ struct precopy {
     struct precopy_limits limits;
     uint64_t pages;            /* the guest's size */
     unsigned round;            /* rounds that are over */
-    unsigned fruitless;        /* of them, in a row, without a better pause to show */
-    uint64_t sent_bytes, dirty;
+    unsigned fruitless;        /* of them, in a row, that left no less than the best one before */
+    unsigned futile;           /* of these, in a row, that left as much as they sent */
+    uint64_t sent_bytes, dirty, best; /* dirty: pages left; best: the fewest so far */
     double rate;               /* bytes a second on the way, smoothed */
     double page_bytes;         /* what a page costs on the way: less than a page where many are zero */
     double dirty_rate;         /* pages a second that the guest writes for the first time in a round */
     double fixed_ms;           /* part of the pause that does not depend on pages */
-    double pause_ms, best_ms;  /* expected now, the best so far */
+    double pause_ms;           /* expected now */
     const char *reason;        /* of the last stop or abort, as a phrase */
 };
 
