@@ -157,6 +157,7 @@ TABLE = [
     Config("save-restore", script="save.sh", cpus=2, memory=2048, dom0_mem="768M", data=True, timeout=2400),
 
     Config("save-cycles", script="savecycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, kernel="zendo.cycles=20", timeout=900),
+    Config("hasty", script="hasty.sh", cpus=2, memory=1536, dom0_mem="768M", data=True, kernel="zendo.cycles=60", timeout=900),
     Config("save-500", script="savecycles.sh", how="soak", cpus=2, memory=1536, dom0_mem="768M", data=True, kernel="zendo.cycles=500",
            timeout=7200),
     # A guest saved by stock xl under the reference goes on under Zendo, and the other way round; and stock xl on Zendo in between.

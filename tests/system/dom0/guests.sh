@@ -48,8 +48,11 @@ holdings() {
     echo "kept-configurations $(ls /var/lib/zendo/guests 2>/dev/null | wc -l)"
     for d in $daemons; do echo "$d-fds $(fds "$d")"; done
 }
-# same_holdings BEFORE AFTER: files that holdings wrote
-same_holdings() { while read -r what n; do is "same-$what" "$(sed -n "s/^$what //p" "$2")" "$n"; done < "$1"; }
+# same_holdings BEFORE AFTER: files that holdings wrote. What is in the store is shown if it is more or less than it was.
+same_holdings() {
+    while read -r what n; do is "same-$what" "$(sed -n "s/^$what //p" "$2")" "$n"; done < "$1"
+    grep -q "^$(head -n 1 "$1")$" "$2" || xenstore-ls -f / | sed 's/^/zendo: store /'
+}
 # us: microseconds of a clock
 us() { mixload time 0; }
 # timed COMMAND...: runs it; $took is what it took in microseconds

@@ -46,15 +46,17 @@ well() {
     line=$(last)
     [ "$(of mem)" = ok ] && ! xm console --last g | grep -E "differs|cannot be written|BUG|Oops|Call Trace"
 }
+# What a guest that is not well has said last, whole.
+says() { xm console --last g | tr -d '\r' | tail -n 120 | sed 's/^/zendo: guest: /'; xm list | sed 's/^/zendo: /'; }
 bad=0 least=0 most=0
 for i in $(seq "$(word cycles)"); do
     [ $((i % 25)) != 1 ] || fresh || { bad=$((bad + 1)); echo "zendo: no guest for cycle $i"; break; }
     line=$(last)
     tick=$(of tick)
-    cycle || { bad=$((bad + 1)); echo "zendo: cycle $i failed"; xm list | grep -q '^g ' || break; }
+    cycle || { bad=$((bad + 1)); echo "zendo: cycle $i failed"; says; break; }
     [ $((i % 10)) = 0 ] || continue
-    wait_for 60 moved "$tick" || { bad=$((bad + 1)); echo "zendo: after cycle $i it does not go on"; break; }
-    well || { bad=$((bad + 1)); echo "zendo: after cycle $i it is not well"; break; }
+    wait_for 60 moved "$tick" || { bad=$((bad + 1)); echo "zendo: after cycle $i it does not go on"; says; break; }
+    well || { bad=$((bad + 1)); echo "zendo: after cycle $i it is not well"; says; break; }
     [ "$now" -ge "$least" ] || least=$now
     [ "$now" -le "$most" ] || most=$now
     [ $((i % 50)) != 0 ] || echo "zendo: $i cycles, $(cut -d' ' -f1 /proc/uptime) s up, clock $before ms before, $now ms now"
