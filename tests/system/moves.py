@@ -75,6 +75,7 @@ def figures(r, silences, ends):
     r.note("silence: median %.0f ms, worst %.0f ms; total: median %.2f s, worst %.2f s; %.1f MB, %d rounds in the median" %
            (statistics.median(silences), max(silences), statistics.median(total), max(total), statistics.median(e["bytes"] for e in ends) / 1e6,
             statistics.median(e["rounds"] for e in ends)))
+    r.note("rounds of the last, pages sent and then left: " + ", ".join("%d %d" % (e["sent"], e["dirty"]) for e in ends[-1].get("each", ())))
     r.note("of the pause: suspend %.0f ms, from the request to 'running' %.0f ms in the median" %
            (statistics.median(e["suspend_ms"] for e in ends), statistics.median(e["pause_ms"] for e in ends)))
 
@@ -130,7 +131,7 @@ def do_moves(row, t, r):
         if code:
             return
         time.sleep(1)
-        ends.append(events[-1])
+        ends.append(dict(events[-1], each=[e for e in events if e.get("event") == "round"]))
         life.append(events[-1])
         silences.append(t.probe.silence(mark))
         host = t.other(host)
